@@ -1,0 +1,100 @@
+package validation
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+var (
+	metadataPath = field.NewPath("metadata")
+	specPath     = field.NewPath("spec")
+	statusPath   = field.NewPath("status")
+)
+
+const immutable = apivalidation.FieldImmutableErrorMsg
+
+// namespaced checks the metadata of a new object that lives in a namespace.
+func namespaced(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return objectMeta(meta, true, name, metadataPath)
+}
+
+// clusterScoped checks the metadata of a new object that lives in none.
+func clusterScoped(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return objectMeta(meta, false, name, metadataPath)
+}
+
+func objectMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc, path *field.Path) field.ErrorList {
+	errs := settle(apivalidation.ValidateObjectMeta(meta, inNamespace, name, path), path)
+	return append(errs, finalizerNames(meta.Finalizers, path)...)
+}
+
+// metaUpdate checks the metadata of a changed object.
+func metaUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
+	errs := settle(apivalidation.ValidateObjectMetaUpdate(meta, old, metadataPath), metadataPath)
+	return append(errs, finalizerNames(meta.Finalizers, metadataPath)...)
+}
+
+// finalizerNames wants a finalizer without a domain to be one of the built-in
+// ones.
+func finalizerNames(finalizers []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range finalizers {
+		if !strings.Contains(name, "/") && !isStandardFinalizer(name) {
+			errs = append(errs, field.Invalid(path.Child("finalizers").Index(i), name,
+				"name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
+}
+
+func isStandardFinalizer(name string) bool {
+	return name == string(corev1.FinalizerKubernetes) ||
+		name == metav1.FinalizerOrphanDependents || name == metav1.FinalizerDeleteDependents
+}
+
+// settle orders the errors about labels and annotations, which the library
+// reports in the order of a map.
+func settle(errs field.ErrorList, path *field.Path) field.ErrorList {
+	for _, name := range []string{"labels", "annotations"} {
+		at := path.Child(name).String()
+		first := slices.IndexFunc(errs, func(e *field.Error) bool { return e.Field == at })
+		if first < 0 {
+			continue
+		}
+		last := first
+		for last < len(errs) && errs[last].Field == at {
+			last++
+		}
+		sortErrors(errs[first:last])
+	}
+	return errs
+}
+
+// labelsAt checks the syntax of labels, in the order of their errors.
+func labelsAt(labels map[string]string, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabels(labels, path)
+	sortErrors(errs)
+	return errs
+}
+
+func annotationsAt(annotations map[string]string, path *field.Path) field.ErrorList {
+	errs := apivalidation.ValidateAnnotations(annotations, path)
+	sortErrors(errs)
+	return errs
+}
+
+func sortErrors(errs field.ErrorList) {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
+}
+
+// unchanged demands that a field keep its value.
+func unchanged(value, old any, path *field.Path) field.ErrorList {
+	return apivalidation.ValidateImmutableField(value, old, path)
+}

@@ -1,0 +1,13 @@
+// Package conformance runs the end-to-end suite of Kubernetes, unchanged,
+// against a garrison that it starts on simulated nodes. It decides which specs
+// are asked for and which are left out; what they check is upstream's.
+//
+// It is a module of its own because k8s.io/kubernetes must be built with its
+// staging modules replaced, which the module of Garrison itself must not need.
+// Nothing outside this folder imports k8s.io/kubernetes.
+//
+//	make conformance
+//
+// builds and runs it. Every flag of upstream's e2e.test works as well; with
+// -ginkgo.focus other specs are tried, and with -kubeconfig another cluster.
+package conformance

@@ -25,6 +25,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+
+	"github.com/garrison-project/garrison/internal/api/defaults"
 )
 
 var (
@@ -66,6 +68,7 @@ func init() {
 		utilruntime.Must(Scheme.SetVersionPriority(g.version))
 		addInternal(Scheme, g.version)
 	}
+	utilruntime.Must(defaults.Register(Scheme))
 	utilruntime.Must(addEventConversions(Scheme))
 	utilruntime.Must(addFieldLabels(Scheme))
 }

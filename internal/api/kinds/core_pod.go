@@ -1,25 +1,43 @@
 package kinds
 
 import (
+	"fmt"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	apivalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/kubectl/pkg/util/qos"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/garrison-project/garrison/internal/api/validation"
 )
 
 func pods() entry {
 	return kind[*corev1.Pod]{gv: coreV1, name: "pods", obj: &corev1.Pod{}, list: &corev1.PodList{},
-		shortNames: words{"po"}, categories: words{"all"}, hasStatus: true, generation: true,
-		selectable: podFields, indexed: words{"spec.nodeName"},
+		shortNames: words{"po"}, categories: words{"all"},
+		hasStatus: true, generation: true, returnsDeleted: true,
+		selectable: podFields, indexed: "spec.nodeName", indexedValue: podNodeName,
 		rules: rules[*corev1.Pod]{
-			prepareCreate: func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending },
-			grace:         podGrace,
-		}}
+			prepareCreate:  preparePod,
+			prepareStatus:  preparePodStatus,
+			validate:       validation.Pod,
+			validateUpdate: validation.PodUpdate,
+			validateStatus: validation.PodStatusUpdate,
+			warnCreate:     warnPodName,
+			grace:          podGrace,
+		},
+		parts: []part[*corev1.Pod]{ephemeralContainers()},
+	}
 }
 
 func podFields(p *corev1.Pod) fields.Set {
+	podIP := ""
+	if len(p.Status.PodIPs) > 0 {
+		podIP = p.Status.PodIPs[0].IP
+	}
 	return fields.Set{
 		"spec.nodeName":            p.Spec.NodeName,
 		"spec.restartPolicy":       string(p.Spec.RestartPolicy),
@@ -27,20 +45,104 @@ func podFields(p *corev1.Pod) fields.Set {
 		"spec.serviceAccountName":  p.Spec.ServiceAccountName,
 		"spec.hostNetwork":         strconv.FormatBool(p.Spec.HostNetwork),
 		"status.phase":             string(p.Status.Phase),
-		"status.podIP":             p.Status.PodIP,
+		"status.podIP":             podIP,
 		"status.nominatedNodeName": p.Status.NominatedNodeName,
 	}
 }
 
-// podGrace gives a pod the time its spec or the delete asks for. A pod that no
-// node has, or that has ended, needs none.
+func podNodeName(p *corev1.Pod) string { return p.Spec.NodeName }
+
+// preparePod gives a new pod its first status and merges the label keys of its
+// terms into their selectors, which later readers then need not know about.
+func preparePod(p *corev1.Pod) {
+	p.Status = corev1.PodStatus{Phase: corev1.PodPending}
+	p.Status.QOSClass = qos.ComputePodQOS(p)
+	if len(p.Spec.SchedulingGates) > 0 {
+		p.Status.Conditions = []corev1.PodCondition{{
+			Type:    corev1.PodScheduled,
+			Status:  corev1.ConditionFalse,
+			Reason:  corev1.PodReasonSchedulingGated,
+			Message: "Scheduling is blocked due to non-empty scheduling gates",
+		}}
+	}
+	mergeLabelKeys(p)
+}
+
+// mergeLabelKeys turns matchLabelKeys and mismatchLabelKeys into requirements
+// on the pod's own values of these labels. A term without a selector matches
+// nothing and stays so.
+func mergeLabelKeys(p *corev1.Pod) {
+	if a := p.Spec.Affinity; a != nil {
+		if pa := a.PodAffinity; pa != nil {
+			mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution, p.Labels)
+		}
+		if pa := a.PodAntiAffinity; pa != nil {
+			mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution, p.Labels)
+		}
+	}
+	for i := range p.Spec.TopologySpreadConstraints {
+		c := &p.Spec.TopologySpreadConstraints[i]
+		requireKeys(c.LabelSelector, c.MatchLabelKeys, metav1.LabelSelectorOpIn, p.Labels)
+	}
+}
+
+func mergeTerms(required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm, own map[string]string) {
+	merge := func(t *corev1.PodAffinityTerm) {
+		requireKeys(t.LabelSelector, t.MatchLabelKeys, metav1.LabelSelectorOpIn, own)
+		requireKeys(t.LabelSelector, t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn, own)
+	}
+	for i := range required {
+		merge(&required[i])
+	}
+	for i := range preferred {
+		merge(&preferred[i].PodAffinityTerm)
+	}
+}
+
+func requireKeys(s *metav1.LabelSelector, keys []string, op metav1.LabelSelectorOperator, own map[string]string) {
+	if s == nil {
+		return
+	}
+	for _, key := range keys {
+		if value, ok := own[key]; ok {
+			s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: op, Values: []string{value}})
+		}
+	}
+}
+
+// preparePodStatus keeps what only the server and observers that know of it
+// may set: the QoS class and the generation each condition was seen at.
+func preparePodStatus(p, old *corev1.Pod) {
+	if p.Status.QOSClass == "" {
+		p.Status.QOSClass = old.Status.QOSClass
+	}
+	if p.Status.ObservedGeneration == 0 {
+		p.Status.ObservedGeneration = old.Status.ObservedGeneration
+	}
+	observed := map[corev1.PodConditionType]int64{}
+	for _, c := range old.Status.Conditions {
+		observed[c.Type] = c.ObservedGeneration
+	}
+	for i := range p.Status.Conditions {
+		if c := &p.Status.Conditions[i]; c.ObservedGeneration == 0 {
+			c.ObservedGeneration = observed[c.Type]
+		}
+	}
+}
+
+func warnPodName(p *corev1.Pod) []string {
+	if msgs := apivalidation.IsDNS1123Label(p.Name); len(msgs) > 0 {
+		return []string{fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", msgs)}
+	}
+	return nil
+}
+
+// podGrace gives a pod the time that the delete, or else its spec, asks for. A
+// pod that has no node, or has ended, needs none.
 func podGrace(p *corev1.Pod, o *metav1.DeleteOptions) bool {
-	period := int64(0)
-	switch {
-	case o.GracePeriodSeconds != nil:
+	period := ptr.Deref(p.Spec.TerminationGracePeriodSeconds, 0)
+	if o.GracePeriodSeconds != nil {
 		period = *o.GracePeriodSeconds
-	case p.Spec.TerminationGracePeriodSeconds != nil:
-		period = *p.Spec.TerminationGracePeriodSeconds
 	}
 	if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded {
 		period = 0
@@ -48,6 +150,39 @@ func podGrace(p *corev1.Pod, o *metav1.DeleteOptions) bool {
 	if period < 0 {
 		period = 1
 	}
-	o.GracePeriodSeconds = ptr.To(period)
+	o.GracePeriodSeconds = &period
 	return true
+}
+
+// ephemeralContainers is the subresource that adds debugging containers.
+func ephemeralContainers() part[*corev1.Pod] {
+	return part[*corev1.Pod]{
+		name: "ephemeralcontainers",
+		prepare: func(p, old *corev1.Pod) {
+			added := p.Spec.EphemeralContainers
+			p.Spec, p.Status = old.Spec, old.Status
+			p.Spec.EphemeralContainers = added
+			metav1.ResetObjectMetaForStatus(&p.ObjectMeta, &old.ObjectMeta)
+		},
+		validate: validation.PodEphemeralContainersUpdate,
+		owned:    fieldpath.NewIncludeMatcherFilter(fieldpath.MakePrefixMatcherOrDie("spec", "ephemeralContainers")),
+	}
+}
+
+// setPodCondition adds c to the conditions of p or changes the one of its type,
+// keeping the time of the last transition while the status stays the same.
+func setPodCondition(p *corev1.Pod, c corev1.PodCondition, now metav1.Time) {
+	c.LastTransitionTime = now
+	for i := range p.Status.Conditions {
+		old := &p.Status.Conditions[i]
+		if old.Type != c.Type {
+			continue
+		}
+		if old.Status == c.Status {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+		*old = c
+		return
+	}
+	p.Status.Conditions = append(p.Status.Conditions, c)
 }

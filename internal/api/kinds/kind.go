@@ -1,7 +1,6 @@
 package kinds
 
 import (
-	"context"
 	"reflect"
 	"strings"
 
@@ -15,7 +14,9 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/garrison-project/garrison/internal/api"
 )
@@ -35,51 +36,65 @@ type entry interface {
 // kind describes one stored resource whose Go type is T, say *corev1.Pod. The
 // zero value of each field is the common case; obj and list are required.
 type kind[T object] struct {
-	gv         schema.GroupVersion
-	name       string         // plural, as in URLs
-	obj        T              // an empty object
-	list       runtime.Object // an empty list
-	shortNames []string
-	categories []string
-	cluster    bool // cluster-scoped
-	hasStatus  bool // status is written through /status, and only there
-	generation bool // metadata.generation counts the changes of spec
+	gv          schema.GroupVersion
+	name        string         // plural, as in URLs
+	obj         T              // an empty object
+	list        runtime.Object // an empty list
+	shortNames  []string
+	categories  []string
+	cluster     bool // cluster-scoped
+	hasStatus   bool // status is written through /status, and only there
+	keepsStatus bool // the status given on create stays
+	generation  bool // metadata.generation counts the changes of spec
 
 	// conditional demands a resourceVersion in every update; createOnUpdate
 	// lets a PUT create.
 	conditional    bool
 	createOnUpdate bool
-	// gc is what becomes of dependents on a delete that does not say.
+	// gc is what becomes of dependents on a delete that does not say; empty
+	// means that they are deleted.
 	gc rest.GarbageCollectionPolicy
-
-	rules[T]
-
-	// selectable returns the fields beyond metadata by which the kind can be
-	// selected (package api lists their names).
-	selectable func(T) fields.Set
-	// indexed names selectable fields that watches and lists are indexed by.
-	indexed []string
+	// returnsDeleted answers a delete with the object instead of a Status.
+	returnsDeleted bool
 	// ttl is how many seconds an object is kept, 0 for ever.
 	ttl uint64
+
+	rules[T]
+	// parts are further subresources that write a part of the object.
+	parts []part[T]
+
+	// selectable returns the fields beyond metadata by which the kind can be
+	// selected (package api lists their names). indexed is the one of them
+	// that lists and watches are indexed by, and indexedValue reads it.
+	selectable   func(T) fields.Set
+	indexed      string
+	indexedValue func(T) string
+
 	// alsoServed are further groups that show the same objects.
 	alsoServed []schema.GroupVersion
-	// finish makes the last changes to the store, before it is completed.
-	finish func(*genericregistry.Store)
+	// adjust makes the last changes to the store before it is completed.
+	adjust func(*genericregistry.Store)
+	// serve makes what is served of the finished storage, by default the
+	// storage itself.
+	serve func(*REST) rest.Storage
 }
 
-// rules are the parts of a strategy that differ from kind to kind. Any may be
-// nil. The functions that take no context are pure, but for prepare functions
-// changing their first argument.
+// rules are the parts of a strategy that differ from kind to kind; any may be
+// nil. Prepare functions change their first argument and nothing else, and the
+// rest change nothing.
 type rules[T object] struct {
 	prepareCreate func(obj T)
 	prepareUpdate func(obj, old T)
 	prepareStatus func(obj, old T)
+	// canonicalize gives a valid object its stored form.
+	canonicalize func(obj T)
 
 	validate       func(obj T) field.ErrorList
 	validateUpdate func(obj, old T) field.ErrorList
 	validateStatus func(obj, old T) field.ErrorList
 
-	warn func(obj T) []string
+	warnCreate func(obj T) []string
+	warnUpdate func(obj, old T) []string
 	// grace decides whether a delete is graceful, and sets its period.
 	grace func(obj T, options *metav1.DeleteOptions) bool
 }
@@ -96,6 +111,8 @@ func (k kind[T]) newList() runtime.Object {
 	return reflect.New(reflect.TypeOf(k.list).Elem()).Interface().(runtime.Object)
 }
 
+func (k kind[T]) apiVersion() fieldpath.APIVersion { return fieldpath.APIVersion(k.gv.String()) }
+
 func (k kind[T]) singular() string {
 	return strings.ToLower(reflect.TypeOf(k.obj).Elem().Name())
 }
@@ -106,33 +123,36 @@ func (k kind[T]) install(s *Set, o Options) error {
 	if err != nil {
 		return err
 	}
-	r := &REST{Store: store, shortNames: k.shortNames, categories: k.categories}
 	s.main[k.resource()] = store
+	var served rest.Storage = &REST{Store: store, shortNames: k.shortNames, categories: k.categories}
+	if k.serve != nil {
+		served = k.serve(served.(*REST))
+	}
 	for _, gv := range append([]schema.GroupVersion{k.gv}, k.alsoServed...) {
-		s.add(gv, k.name, r)
+		s.add(gv, k.name, served)
 	}
-	if !k.hasStatus {
-		return nil
+	if k.hasStatus {
+		s.status[k.resource()] = k.addPart(s, store, k.statusPart())
 	}
-	status := *store
-	st := statusStrategy[T]{strategy[T]{kind: k, ObjectTyper: api.Scheme}}
-	status.UpdateStrategy, status.ResetFieldsStrategy = st, st
-	s.status[k.resource()] = &status
-	s.add(k.gv, k.name+"/status", &statusREST{store: &status})
+	for _, p := range k.parts {
+		k.addPart(s, store, p)
+	}
 	return nil
 }
 
 func (k kind[T]) store(o Options) (*genericregistry.Store, error) {
-	st := newStrategy(k)
+	st := strategy[T]{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
 	store := &genericregistry.Store{
 		NewFunc:                   k.new,
 		NewListFunc:               k.newList,
 		DefaultQualifiedResource:  k.resource(),
 		SingularQualifiedResource: schema.GroupResource{Group: k.gv.Group, Resource: k.singular()},
+		PredicateFunc:             k.predicate,
 		CreateStrategy:            st,
 		UpdateStrategy:            st,
 		DeleteStrategy:            st,
 		ResetFieldsStrategy:       st,
+		ReturnDeletedObject:       k.returnsDeleted,
 		TableConvertor:            rest.NewDefaultTableConvertor(k.resource()),
 	}
 	if k.grace != nil {
@@ -141,16 +161,15 @@ func (k kind[T]) store(o Options) (*genericregistry.Store, error) {
 	if k.ttl != 0 {
 		store.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return k.ttl, nil }
 	}
-	if k.finish != nil {
-		k.finish(store)
+	if k.adjust != nil {
+		k.adjust(store)
 	}
-	err := store.CompleteWithOptions(&generic.StoreOptions{
-		RESTOptions: o.RESTOptions,
-		AttrFunc:    k.attrs,
-		TriggerFunc: k.triggers(),
-		Indexers:    k.indexers(),
-	})
-	return store, err
+	options := &generic.StoreOptions{RESTOptions: o.RESTOptions, AttrFunc: k.attrs}
+	if k.indexed != "" {
+		options.TriggerFunc = k.triggers()
+		options.Indexers = k.indexers()
+	}
+	return store, store.CompleteWithOptions(options)
 }
 
 // attrs returns what selectors see of an object.
@@ -167,27 +186,26 @@ func (k kind[T]) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	return o.GetLabels(), set, nil
 }
 
-// triggers lets the watch cache wake only the watchers that ask for an
-// object's own value of an indexed field. The cache supports one field.
-func (k kind[T]) triggers() storage.IndexerFuncs {
-	if len(k.indexed) == 0 {
-		return nil
+func (k kind[T]) predicate(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
+	p := storage.SelectionPredicate{Label: label, Field: field, GetAttrs: k.attrs}
+	if k.indexed != "" {
+		p.IndexFields = []string{k.indexed}
 	}
-	name := k.indexed[0]
-	return storage.IndexerFuncs{name: func(obj runtime.Object) string { return k.selectable(obj.(T))[name] }}
+	return p
+}
+
+// triggers lets the watch cache wake only the watchers that asked for the
+// object's value of the indexed field.
+func (k kind[T]) triggers() storage.IndexerFuncs {
+	return storage.IndexerFuncs{k.indexed: func(obj runtime.Object) string { return k.indexedValue(obj.(T)) }}
 }
 
 func (k kind[T]) indexers() *cache.Indexers {
-	if len(k.indexed) == 0 {
-		return nil
+	return &cache.Indexers{
+		storage.FieldIndex(k.indexed): func(obj any) ([]string, error) {
+			return []string{k.indexedValue(obj.(T))}, nil
+		},
 	}
-	out := cache.Indexers{}
-	for _, name := range k.indexed {
-		out[storage.FieldIndex(name)] = func(obj any) ([]string, error) {
-			return []string{k.selectable(obj.(T))[name]}, nil
-		}
-	}
-	return &out
 }
 
 // REST serves a kind.
@@ -202,35 +220,3 @@ func (r *REST) ShortNames() []string { return r.shortNames }
 
 // Categories are the groups of resources this one belongs to, such as "all".
 func (r *REST) Categories() []string { return r.categories }
-
-// statusREST serves the status subresource of a kind.
-type statusREST struct {
-	store *genericregistry.Store
-}
-
-var (
-	_ rest.Patcher             = &statusREST{}
-	_ rest.ResetFieldsStrategy = &statusREST{}
-	_ rest.TableConvertor      = &statusREST{}
-)
-
-func (r *statusREST) New() runtime.Object { return r.store.New() }
-
-// Destroy does nothing: the main storage owns the store.
-func (r *statusREST) Destroy() {}
-
-func (r *statusREST) Get(ctx context.Context, name string, o *metav1.GetOptions) (runtime.Object, error) {
-	return r.store.Get(ctx, name, o)
-}
-
-// Update changes the status of an object that exists; it never creates one.
-func (r *statusREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
-	update rest.ValidateObjectUpdateFunc, _ bool, o *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, obj, create, update, false, o)
-}
-
-func (r *statusREST) GetResetFields() fieldSets { return r.store.GetResetFields() }
-
-func (r *statusREST) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
-	return r.store.ConvertToTable(ctx, obj, options)
-}

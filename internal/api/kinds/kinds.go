@@ -41,6 +41,7 @@ type Set struct {
 	storage map[schema.GroupVersion]map[string]rest.Storage
 	main    map[schema.GroupResource]*genericregistry.Store
 	status  map[schema.GroupResource]*genericregistry.Store
+	binder  *Binder
 }
 
 // Build makes the storage of all kinds. Both groups of events share one store.
@@ -58,6 +59,8 @@ func Build(o Options) (*Set, error) {
 			return nil, fmt.Errorf("build storage of %s: %w", e.resource(), err)
 		}
 	}
+	s.addSubresources()
+	s.addReviews(o)
 	return s, nil
 }
 
@@ -67,6 +70,9 @@ func (s *Set) Store(gr schema.GroupResource) *genericregistry.Store { return s.m
 // StatusStore returns the store through which the status of a resource is
 // written, or nil if it has none.
 func (s *Set) StatusStore(gr schema.GroupResource) *genericregistry.Store { return s.status[gr] }
+
+// Binder gives pods to nodes, as pods/binding does.
+func (s *Set) Binder() *Binder { return s.binder }
 
 // Storage returns what serves a resource ("pods") or a subresource
 // ("pods/binding") of a group version, or nil.

@@ -11,8 +11,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"github.com/garrison-project/garrison/internal/api"
 )
 
 // fieldSets says, per version, which fields a strategy resets, so that server-
@@ -25,10 +23,6 @@ type strategy[T object] struct {
 	runtime.ObjectTyper
 	names.NameGenerator
 	kind kind[T]
-}
-
-func newStrategy[T object](k kind[T]) strategy[T] {
-	return strategy[T]{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
 }
 
 func (s strategy[T]) NamespaceScoped() bool                         { return !s.kind.cluster }
@@ -45,8 +39,8 @@ func (s strategy[T]) DefaultGarbageCollectionPolicy(context.Context) rest.Garbag
 // PrepareForCreate drops a submitted status and starts the generation.
 func (s strategy[T]) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	o := obj.(T)
-	if s.kind.hasStatus {
-		part(o, "Status").SetZero()
+	if s.kind.hasStatus && !s.kind.keepsStatus {
+		section(o, "Status").SetZero()
 	}
 	if s.kind.generation {
 		o.SetGeneration(1)
@@ -60,13 +54,18 @@ func (s strategy[T]) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (s strategy[T]) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	o, was := obj.(T), old.(T)
 	if s.kind.hasStatus {
-		part(o, "Status").Set(part(was, "Status"))
+		section(o, "Status").Set(section(was, "Status"))
 	}
 	if s.kind.prepareUpdate != nil {
 		s.kind.prepareUpdate(o, was)
 	}
-	if s.kind.generation && !apiequality.Semantic.DeepEqual(spec(o), spec(was)) {
-		o.SetGeneration(was.GetGeneration() + 1)
+	s.countChange(o, was)
+}
+
+// countChange raises the generation of a kind that has one if spec changed.
+func (s strategy[T]) countChange(obj, old T) {
+	if s.kind.generation && !apiequality.Semantic.DeepEqual(spec(obj), spec(old)) {
+		obj.SetGeneration(old.GetGeneration() + 1)
 	}
 }
 
@@ -85,29 +84,25 @@ func (s strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) 
 }
 
 func (s strategy[T]) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
-	if s.kind.warn == nil {
+	if s.kind.warnCreate == nil {
 		return nil
 	}
-	return s.kind.warn(obj.(T))
+	return s.kind.warnCreate(obj.(T))
 }
 
-func (s strategy[T]) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
-	return s.WarningsOnCreate(ctx, obj)
+func (s strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	if s.kind.warnUpdate == nil {
+		return nil
+	}
+	return s.kind.warnUpdate(obj.(T), old.(T))
 }
 
+// GetResetFields names status, which the main resource does not write.
 func (s strategy[T]) GetResetFields() fieldSets {
 	if !s.kind.hasStatus {
 		return nil
 	}
-	return s.resets("status")
-}
-
-func (s strategy[T]) resets(paths ...any) fieldSets {
-	set := fieldpath.NewSet()
-	for _, p := range paths {
-		set.Insert(fieldpath.MakePathOrDie(p))
-	}
-	return fieldSets{fieldpath.APIVersion(s.kind.gv.String()): set}
+	return fieldSets{s.kind.apiVersion(): fieldpath.NewSet(fieldpath.MakePathOrDie("status"))}
 }
 
 // gracefulStrategy is the delete strategy of a kind whose objects are given
@@ -120,40 +115,10 @@ func (s gracefulStrategy[T]) CheckGracefulDelete(_ context.Context, obj runtime.
 	return s.kind.grace(obj.(T), o)
 }
 
-// statusStrategy is the update strategy of the status subresource: everything
-// may change but spec, the owners and the time of deletion.
-type statusStrategy[T object] struct {
-	strategy[T]
-}
-
-func (s statusStrategy[T]) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	o, was := obj.(T), old.(T)
-	part(o, "Spec").Set(part(was, "Spec"))
-	o.SetOwnerReferences(was.GetOwnerReferences())
-	o.SetDeletionTimestamp(was.GetDeletionTimestamp())
-	if s.kind.prepareStatus != nil {
-		s.kind.prepareStatus(o, was)
-	}
-}
-
-func (s statusStrategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	if s.kind.validateStatus == nil {
-		return nil
-	}
-	return s.kind.validateStatus(obj.(T), old.(T))
-}
-
-// WarningsOnUpdate is silent: a writer of status did not write the spec.
-func (s statusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
-}
-
-func (s statusStrategy[T]) GetResetFields() fieldSets { return s.resets("spec") }
-
-// part returns the Spec or Status of an object: by convention every kind that
-// has one gives it this name.
-func part(obj runtime.Object, name string) reflect.Value {
+// section returns the Spec or Status of an object: by convention every kind
+// that has one gives it this name.
+func section(obj runtime.Object, name string) reflect.Value {
 	return reflect.ValueOf(obj).Elem().FieldByName(name)
 }
 
-func spec(obj runtime.Object) any { return part(obj, "Spec").Interface() }
+func spec(obj runtime.Object) any { return section(obj, "Spec").Interface() }

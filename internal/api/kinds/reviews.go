@@ -1,0 +1,237 @@
+package kinds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+)
+
+// reviewREST serves a kind that is a question: it is answered and not stored.
+type reviewREST[T object] struct {
+	new        func() T
+	singular   string
+	namespaced bool
+	answer     func(context.Context, T) error // fills in the status
+}
+
+func (r *reviewREST[T]) New() runtime.Object     { return r.new() }
+func (r *reviewREST[T]) Destroy()                {}
+func (r *reviewREST[T]) NamespaceScoped() bool   { return r.namespaced }
+func (r *reviewREST[T]) GetSingularName() string { return r.singular }
+
+func (r *reviewREST[T]) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
+	review, ok := obj.(T)
+	if !ok {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a %T: %T", r.new(), obj))
+	}
+	if validate != nil {
+		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
+			return nil, err
+		}
+	}
+	return review, r.answer(ctx, review)
+}
+
+// addReviews serves the reviews that o has an answer for.
+func (s *Set) addReviews(o Options) {
+	authn, authz := authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion
+	s.add(authn, "selfsubjectreviews", &reviewREST[*authenticationv1.SelfSubjectReview]{
+		new: func() *authenticationv1.SelfSubjectReview { return &authenticationv1.SelfSubjectReview{} }, singular: "selfsubjectreview",
+		answer: reviewSelf})
+	if o.Authenticator != nil {
+		s.add(authn, "tokenreviews", &reviewREST[*authenticationv1.TokenReview]{
+			new: func() *authenticationv1.TokenReview { return &authenticationv1.TokenReview{} }, singular: "tokenreview",
+			answer: tokenReviewer{o.Authenticator, o.APIAudiences}.review})
+	}
+	if o.Authorizer == nil {
+		return
+	}
+	access := accessReviewer{o.Authorizer}
+	s.add(authz, "subjectaccessreviews", &reviewREST[*authorizationv1.SubjectAccessReview]{
+		new: func() *authorizationv1.SubjectAccessReview { return &authorizationv1.SubjectAccessReview{} }, singular: "subjectaccessreview",
+		answer: access.review})
+	s.add(authz, "localsubjectaccessreviews", &reviewREST[*authorizationv1.LocalSubjectAccessReview]{
+		new: func() *authorizationv1.LocalSubjectAccessReview { return &authorizationv1.LocalSubjectAccessReview{} }, singular: "localsubjectaccessreview",
+		namespaced: true, answer: access.reviewLocal})
+	s.add(authz, "selfsubjectaccessreviews", &reviewREST[*authorizationv1.SelfSubjectAccessReview]{
+		new: func() *authorizationv1.SelfSubjectAccessReview { return &authorizationv1.SelfSubjectAccessReview{} }, singular: "selfsubjectaccessreview",
+		answer: access.reviewSelf})
+}
+
+func userFrom(ctx context.Context) (user.Info, error) {
+	u, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return nil, apierrors.NewBadRequest("no user present on request")
+	}
+	return u, nil
+}
+
+func extra[From, To ~[]string](in map[string]From) map[string]To {
+	if in == nil {
+		return nil
+	}
+	out := make(map[string]To, len(in))
+	for k, v := range in {
+		out[k] = To(v)
+	}
+	return out
+}
+
+func userInfo(u user.Info) authenticationv1.UserInfo {
+	return authenticationv1.UserInfo{
+		Username: u.GetName(),
+		UID:      u.GetUID(),
+		Groups:   u.GetGroups(),
+		Extra:    extra[[]string, authenticationv1.ExtraValue](u.GetExtra()),
+	}
+}
+
+// reviewSelf answers "who am I?".
+func reviewSelf(ctx context.Context, r *authenticationv1.SelfSubjectReview) error {
+	u, err := userFrom(ctx)
+	if err != nil {
+		return err
+	}
+	r.Status.UserInfo = userInfo(u)
+	return nil
+}
+
+type tokenReviewer struct {
+	authenticator authenticator.Request
+	audiences     authenticator.Audiences
+}
+
+// review answers "whose token is this?". It hands the authenticator a request
+// that carries the token and nothing else.
+func (t tokenReviewer) review(ctx context.Context, r *authenticationv1.TokenReview) error {
+	if r.Spec.Token == "" {
+		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
+	}
+	wanted := authenticator.Audiences(r.Spec.Audiences)
+	if len(wanted) == 0 {
+		wanted = t.audiences
+	}
+	if len(wanted) > 0 {
+		ctx = authenticator.WithAudiences(ctx, wanted)
+	}
+	request := (&http.Request{Header: http.Header{}}).WithContext(ctx)
+	request.Header.Set("Authorization", "Bearer "+r.Spec.Token)
+	response, ok, err := t.authenticator.AuthenticateRequest(request)
+	r.Status = authenticationv1.TokenReviewStatus{Authenticated: ok}
+	if err != nil {
+		r.Status.Error = err.Error()
+	}
+	if !ok || response == nil || response.User == nil {
+		return nil
+	}
+	// An authenticator that knows no audiences speaks for the server's own.
+	answered := response.Audiences
+	if len(answered) == 0 && len(wanted.Intersect(t.audiences)) > 0 {
+		answered = wanted.Intersect(t.audiences)
+	}
+	if len(wanted) > 0 && len(wanted.Intersect(answered)) == 0 {
+		r.Status.Authenticated = false
+		r.Status.Error = errors.New("token audiences do not match").Error()
+		return nil
+	}
+	r.Status.User = userInfo(response.User)
+	r.Status.Audiences = answered
+	return nil
+}
+
+type accessReviewer struct {
+	authorizer authorizer.Authorizer
+}
+
+// access answers "may this user do that?".
+func (a accessReviewer) access(ctx context.Context, attributes authorizer.Attributes) authorizationv1.SubjectAccessReviewStatus {
+	decision, reason, err := a.authorizer.Authorize(ctx, attributes)
+	status := authorizationv1.SubjectAccessReviewStatus{
+		Allowed: decision == authorizer.DecisionAllow,
+		Denied:  decision == authorizer.DecisionDeny,
+		Reason:  reason,
+	}
+	if err != nil {
+		status.EvaluationError = err.Error()
+	}
+	return status
+}
+
+func (a accessReviewer) review(ctx context.Context, r *authorizationv1.SubjectAccessReview) error {
+	if r.Spec.User == "" && len(r.Spec.Groups) == 0 {
+		return apierrors.NewBadRequest("spec.user or spec.groups must be given")
+	}
+	attributes, err := accessAttributes(subject(&r.Spec), r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+	if err != nil {
+		return err
+	}
+	r.Status = a.access(ctx, attributes)
+	return nil
+}
+
+func (a accessReviewer) reviewLocal(ctx context.Context, r *authorizationv1.LocalSubjectAccessReview) error {
+	resource := r.Spec.ResourceAttributes
+	if resource == nil || resource.Namespace != genericapirequest.NamespaceValue(ctx) {
+		return apierrors.NewBadRequest("spec.resourceAttributes.namespace must match the namespace of the request")
+	}
+	attributes, err := accessAttributes(subject(&r.Spec), resource, r.Spec.NonResourceAttributes)
+	if err != nil {
+		return err
+	}
+	r.Status = a.access(ctx, attributes)
+	return nil
+}
+
+func (a accessReviewer) reviewSelf(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview) error {
+	u, err := userFrom(ctx)
+	if err != nil {
+		return err
+	}
+	attributes, err := accessAttributes(u, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+	if err != nil {
+		return err
+	}
+	r.Status = a.access(ctx, attributes)
+	return nil
+}
+
+func subject(s *authorizationv1.SubjectAccessReviewSpec) user.Info {
+	return &user.DefaultInfo{
+		Name:   s.User,
+		UID:    s.UID,
+		Groups: s.Groups,
+		Extra:  extra[authorizationv1.ExtraValue, []string](s.Extra),
+	}
+}
+
+func accessAttributes(u user.Info, r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes) (authorizer.Attributes, error) {
+	switch {
+	case (r == nil) == (n == nil):
+		return nil, apierrors.NewBadRequest("exactly one of resourceAttributes and nonResourceAttributes must be given")
+	case n != nil:
+		return authorizer.AttributesRecord{User: u, Verb: n.Verb, Path: n.Path}, nil
+	}
+	return authorizer.AttributesRecord{
+		User:            u,
+		Verb:            r.Verb,
+		Namespace:       r.Namespace,
+		APIGroup:        r.Group,
+		APIVersion:      r.Version,
+		Resource:        r.Resource,
+		Subresource:     r.Subresource,
+		Name:            r.Name,
+		ResourceRequest: true,
+	}, nil
+}

@@ -10,11 +10,17 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 )
 
-// podsByNode is the name of the index of pods by spec.nodeName.
-const podsByNode = "spec.nodeName"
+// The names of the indexes.
+const (
+	podsByNode = "spec.nodeName"
+	byOwner    = "metadata.ownerReferences.uid"
+)
 
 // adding makes look-then-add one step, for an informer refuses a second index
 // of the same name.
@@ -43,6 +49,37 @@ func PodsOnNode(pods cache.Indexer, node string) ([]*corev1.Pod, error) {
 		found = append(found, object.(*corev1.Pod))
 	}
 	return found, nil
+}
+
+// AddByOwner prepares an informer of any kind for Dependents.
+func AddByOwner(informer cache.SharedIndexInformer) error {
+	return add(informer, byOwner, func(obj any) ([]string, error) {
+		object, err := meta.Accessor(obj)
+		if err != nil {
+			return nil, err
+		}
+		owners := object.GetOwnerReferences()
+		uids := make([]string, 0, len(owners))
+		for _, owner := range owners {
+			uids = append(uids, string(owner.UID))
+		}
+		return uids, nil
+	})
+}
+
+// Dependents returns the objects with an owner reference to uid, in no order.
+// The informer must have been through AddByOwner; the objects belong to the
+// cache.
+func Dependents(objects cache.Indexer, uid types.UID) ([]metav1.Object, error) {
+	found, err := objects.ByIndex(byOwner, string(uid))
+	if err != nil {
+		return nil, fmt.Errorf("list dependents of %s: %w", uid, err)
+	}
+	dependents := make([]metav1.Object, 0, len(found))
+	for _, object := range found {
+		dependents = append(dependents, object.(metav1.Object))
+	}
+	return dependents, nil
 }
 
 func add(informer cache.SharedIndexInformer, name string, index cache.IndexFunc) error {

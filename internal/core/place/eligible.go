@@ -19,59 +19,51 @@ type Verdict struct {
 }
 
 // Eligible decides whether the node should have the pod, from three things
-// only: the node's name, the node selector and required node affinity against
-// its labels, and its taints. Resources, ports, readiness and
+// only: the node's name, its taints, and its labels against the node selector
+// and required node affinity. Resources, ports, readiness and
 // spec.unschedulable do not matter. Of the node it reads metadata.name,
 // metadata.labels and spec.taints, so a verdict may be kept until
 // EligibilityChanged says otherwise. It allocates nothing if the answer is yes.
 func Eligible(s *Subject, n *corev1.Node) Verdict {
-	v := Verdict{Run: true, Continue: true}
-	if s.nodeName != "" && s.nodeName != n.Name {
-		v.refuse(NodeNameMismatch{Wanted: s.nodeName, Got: n.Name}, leave)
-	}
-	s.filterLabels(n, &v)
-	s.filterTaints(n, &v)
-	return v
+	return verdict(s.againstNode(n, nil))
 }
 
-func (s *Subject) filterLabels(n *corev1.Node, v *Verdict) {
+func verdict(reasons []Reason) Verdict {
+	return Verdict{
+		Run:      len(reasons) == 0,
+		Continue: !slices.ContainsFunc(reasons, drivesOut),
+		Reasons:  reasons,
+	}
+}
+
+// drivesOut reports whether a reason ends a pod that is already there:
+// NoSchedule keeps pods from coming, not from staying.
+func drivesOut(r Reason) bool {
+	taint, ok := r.(UntoleratedTaint)
+	return !ok || taint.Effect == corev1.TaintEffectNoExecute
+}
+
+// againstNode appends what speaks against the node as its operators have
+// described it, whatever runs there.
+func (s *Subject) againstNode(n *corev1.Node, out []Reason) []Reason {
+	if s.nodeName != "" && s.nodeName != n.Name {
+		out = append(out, NodeNameMismatch{Wanted: s.nodeName, Got: n.Name})
+	}
+	for i := range n.Spec.Taints {
+		taint := &n.Spec.Taints[i]
+		if excludes(taint.Effect) && !tolerates(s.tolerations, taint) {
+			out = append(out, UntoleratedTaint{Key: taint.Key, Value: taint.Value, Effect: taint.Effect})
+		}
+	}
 	for _, pair := range s.nodeSelector {
 		if !pair.matches(n) {
-			v.refuse(NodeSelectorMismatch{Key: pair.key, Wanted: pair.value, Got: labelOf(n, pair.key)}, leave)
+			out = append(out, NodeSelectorMismatch{Key: pair.key, Wanted: pair.value, Got: labelOf(n, pair.key)})
 		}
 	}
 	if s.required != nil && !s.required.match(n) {
-		v.refuse(s.required.mismatch(n), leave)
+		out = append(out, s.required.mismatch(n))
 	}
-}
-
-func (s *Subject) filterTaints(n *corev1.Node, v *Verdict) {
-	for i := range n.Spec.Taints {
-		taint := &n.Spec.Taints[i]
-		if !excludes(taint.Effect) || tolerates(s.tolerations, taint) {
-			continue
-		}
-		then := leave
-		if taint.Effect == corev1.TaintEffectNoSchedule {
-			then = stay
-		}
-		v.refuse(UntoleratedTaint{Key: taint.Key, Value: taint.Value, Effect: taint.Effect}, then)
-	}
-}
-
-// consequence is what a reason means for a pod that is already there.
-type consequence bool
-
-const (
-	stay  consequence = true
-	leave consequence = false
-)
-
-// refuse adds a reason that keeps the pod from coming.
-func (v *Verdict) refuse(r Reason, then consequence) {
-	v.Run = false
-	v.Continue = v.Continue && then == stay
-	v.Reasons = append(v.Reasons, r)
+	return out
 }
 
 // EligibilityChanged reports whether anything that Eligible reads differs

@@ -9,12 +9,15 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/garrison-project/garrison/internal/core/place/placetest"
 )
 
-// transcript is the state of one golden file: the nodes that questions are
-// asked of.
+// transcript is the state of one golden file: the cluster that questions are
+// asked of, and its nodes in the order of the file.
 type transcript struct {
-	nodes []*corev1.Node
+	cluster *Cluster
+	nodes   []*corev1.Node
 }
 
 // TestTranscripts runs the golden files in testdata, which read as a manual of
@@ -37,11 +40,28 @@ func TestTranscripts(t *testing.T) {
 func (tr *transcript) run(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "nodes":
-		tr.nodes = parseNodes(t, d)
+		tr.cluster, tr.nodes = NewCluster(), nil
+		for line := range strings.Lines(d.Input) {
+			n, err := placetest.Node(line)
+			if err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			tr.nodes = append(tr.nodes, n)
+			tr.cluster.SetNode(n)
+		}
+		return ""
+	case "pods":
+		for line := range strings.Lines(d.Input) {
+			pod := parsePod(t, d, line)
+			tr.cluster.Place(ForPod(pod), pod.Spec.NodeName)
+		}
 		return ""
 	case "daemon":
 		s := ForDaemon(parseDaemon(t, d))
 		return tr.each(func(n *corev1.Node) string { return formatVerdict(Eligible(s, n)) })
+	case "fit":
+		s := ForPod(parsePod(t, d, d.Input))
+		return tr.each(func(n *corev1.Node) string { return formatFit(tr.cluster.Fits(s, n.Name)) })
 	case "prefer":
 		s := ForDaemon(parseDaemon(t, d))
 		return tr.each(func(n *corev1.Node) string { return fmt.Sprintf(" %d\n", Preference(s, n)) })
@@ -67,35 +87,12 @@ func (tr *transcript) each(ask func(*corev1.Node) string) string {
 	return b.String()
 }
 
-// parseNodes reads one node a line: NAME LABEL=VALUE… !TAINT…
-func parseNodes(t *testing.T, d *datadriven.TestData) []*corev1.Node {
-	var nodes []*corev1.Node
-	for line := range strings.Lines(d.Input) {
-		words := strings.Fields(line)
-		n := &corev1.Node{}
-		n.Name = words[0]
-		n.Labels = map[string]string{}
-		for _, w := range words[1:] {
-			if taint, ok := strings.CutPrefix(w, "!"); ok {
-				n.Spec.Taints = append(n.Spec.Taints, parseTaint(taint))
-				continue
-			}
-			key, value, ok := strings.Cut(w, "=")
-			if !ok {
-				d.Fatalf(t, "node %s: %q is neither label=value nor !taint", n.Name, w)
-			}
-			n.Labels[key] = value
-		}
-		nodes = append(nodes, n)
+func parsePod(t *testing.T, d *datadriven.TestData, text string) *corev1.Pod {
+	pod, err := placetest.Pod(text)
+	if err != nil {
+		d.Fatalf(t, "%v", err)
 	}
-	return nodes
-}
-
-// parseTaint reads KEY[=VALUE]:EFFECT.
-func parseTaint(s string) corev1.Taint {
-	left, effect, _ := strings.Cut(s, ":")
-	key, value, _ := strings.Cut(left, "=")
-	return corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)}
+	return pod
 }
 
 // parseDaemon reads the input as the spec of a DaemonSet's pods, in YAML.
@@ -108,16 +105,26 @@ func parseDaemon(t *testing.T, d *datadriven.TestData) *appsv1.DaemonSet {
 }
 
 func formatVerdict(v Verdict) string {
-	var b strings.Builder
+	word := " no\n"
 	switch {
 	case v.Run:
-		b.WriteString(" run\n")
+		word = " run\n"
 	case v.Continue:
-		b.WriteString(" stay\n")
-	default:
-		b.WriteString(" no\n")
+		word = " stay\n"
 	}
-	for _, r := range v.Reasons {
+	return word + formatReasons(v.Reasons)
+}
+
+func formatFit(reasons []Reason) string {
+	if len(reasons) == 0 {
+		return " fits\n"
+	}
+	return " no\n" + formatReasons(reasons)
+}
+
+func formatReasons(reasons []Reason) string {
+	var b strings.Builder
+	for _, r := range reasons {
 		b.WriteString("  " + formatReason(r) + "\n")
 	}
 	return b.String()
@@ -128,7 +135,11 @@ func formatReason(r Reason) string {
 	name := strings.TrimPrefix(fmt.Sprintf("%T", r), "place.")
 	affinity, ok := r.(NodeAffinityMismatch)
 	if !ok {
-		return fmt.Sprintf("%s %+v", name, r)
+		suffix := ""
+		if r.Preemptable() {
+			suffix = " (preemptable)"
+		}
+		return fmt.Sprintf("%s %+v%s", name, r, suffix)
 	}
 	var b strings.Builder
 	b.WriteString(name)

@@ -4,19 +4,64 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
+
+// Filter names one condition that placement checks. The order of the constants
+// is the order in which reasons are given.
+type Filter uint8
+
+const (
+	NodeUnschedulableFilter Filter = iota
+	NodeNameFilter
+	TaintFilter
+	NodeAffinityFilter
+	PortFilter
+	ResourceFilter
+)
+
+// FilterSet is a set of filters.
+type FilterSet uint16
+
+// RoomFilters are those that pods which leave a node can satisfy.
+const RoomFilters FilterSet = 1<<PortFilter | 1<<ResourceFilter
+
+// AllFilters has every filter.
+const AllFilters FilterSet = 1<<(ResourceFilter+1) - 1
+
+// With returns the set with the filter added.
+func (set FilterSet) With(f Filter) FilterSet { return set | 1<<f }
+
+// Intersects reports whether the sets have a filter in common.
+func (set FilterSet) Intersects(other FilterSet) bool { return set&other != 0 }
 
 // Reason is one fact that stands between a pod and a node. The set of
 // implementations is closed: they are the types of this file, always by value.
 type Reason interface {
+	// Filter is the condition that does not hold.
+	Filter() Filter
+	// Preemptable reports whether the fact could go away if pods left the
+	// node, which is what preemption can bring about.
+	Preemptable() bool
 	// isReason keeps the set closed.
 	isReason()
 }
+
+// NodeUnschedulable: the node is cordoned, and the pod does not tolerate that.
+type NodeUnschedulable struct{}
 
 // NodeNameMismatch: the pod names another node in spec.nodeName.
 type NodeNameMismatch struct {
 	Wanted string
 	Got    string
+}
+
+// UntoleratedTaint: the node has a taint that the pod does not tolerate. Its
+// effect is NoSchedule or NoExecute.
+type UntoleratedTaint struct {
+	Key    string
+	Value  string
+	Effect corev1.TaintEffect
 }
 
 // NodeSelectorMismatch: one entry of spec.nodeSelector does not hold.
@@ -72,15 +117,53 @@ func (l Label) String() string {
 	return strconv.Quote(l.Value)
 }
 
-// UntoleratedTaint: the node has a taint that the pod does not tolerate. Its
-// effect is NoSchedule or NoExecute.
-type UntoleratedTaint struct {
-	Key    string
-	Value  string
-	Effect corev1.TaintEffect
+// PortConflict: a pod on the node has a host port that this one wants.
+type PortConflict struct {
+	Port HostPort
+	// Pod is the one in the way.
+	Pod types.NamespacedName
 }
 
+// InsufficientResource: the node has less of a resource left than the pod
+// requests. Amounts are in milli-units for cpu, otherwise in whole units.
+type InsufficientResource struct {
+	Name        corev1.ResourceName
+	Requested   int64
+	Used        int64
+	Allocatable int64
+}
+
+// TooManyPods: the node has as many pods as it can take.
+type TooManyPods struct {
+	Used    int64
+	Allowed int64
+}
+
+func (NodeUnschedulable) Filter() Filter    { return NodeUnschedulableFilter }
+func (NodeNameMismatch) Filter() Filter     { return NodeNameFilter }
+func (UntoleratedTaint) Filter() Filter     { return TaintFilter }
+func (NodeSelectorMismatch) Filter() Filter { return NodeAffinityFilter }
+func (NodeAffinityMismatch) Filter() Filter { return NodeAffinityFilter }
+func (PortConflict) Filter() Filter         { return PortFilter }
+func (InsufficientResource) Filter() Filter { return ResourceFilter }
+func (TooManyPods) Filter() Filter          { return ResourceFilter }
+
+func (NodeUnschedulable) Preemptable() bool    { return false }
+func (NodeNameMismatch) Preemptable() bool     { return false }
+func (UntoleratedTaint) Preemptable() bool     { return false }
+func (NodeSelectorMismatch) Preemptable() bool { return false }
+func (NodeAffinityMismatch) Preemptable() bool { return false }
+func (PortConflict) Preemptable() bool         { return true }
+func (TooManyPods) Preemptable() bool          { return true }
+
+// Preemptable is false for a request that exceeds the empty node.
+func (r InsufficientResource) Preemptable() bool { return r.Requested <= r.Allocatable }
+
+func (NodeUnschedulable) isReason()    {}
 func (NodeNameMismatch) isReason()     {}
+func (UntoleratedTaint) isReason()     {}
 func (NodeSelectorMismatch) isReason() {}
 func (NodeAffinityMismatch) isReason() {}
-func (UntoleratedTaint) isReason()     {}
+func (PortConflict) isReason()         {}
+func (InsufficientResource) isReason() {}
+func (TooManyPods) isReason()          {}

@@ -3,12 +3,25 @@ package place
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	schedulingv1 "k8s.io/component-helpers/scheduling/corev1"
 )
 
 // Subject is the pod's side of placement, compiled once and asked of many
 // nodes. It does not change after it was made, so goroutines may share it; it
 // refers to the object it was made from, which must not change either.
 type Subject struct {
+	// Key is the pod's namespace and name; a daemon that has no pod yet goes
+	// by the name of its DaemonSet.
+	Key types.NamespacedName
+	// UID tells the pod from others of its name.
+	UID types.UID
+	// Priority decides who may preempt whom; higher wins.
+	Priority int32
+	// Pinned is the one node that the pod can be on, or "" if it has a choice.
+	Pinned string
+
 	nodeName     string
 	nodeSelector []labelPair
 	// required is nil without required node affinity; empty but not nil if
@@ -16,25 +29,40 @@ type Subject struct {
 	required    nodeTerms
 	preferred   []preferredTerm
 	tolerations []corev1.Toleration
+
+	requests Resources
+	ports    []HostPort
 }
 
 // ForDaemon compiles the pods that the DaemonSet would create: its template
 // with the automatic tolerations of daemon pods.
 func ForDaemon(ds *appsv1.DaemonSet) *Subject {
-	spec := &ds.Spec.Template.Spec
-	return compile(spec, DaemonTolerations(spec.Tolerations, spec.HostNetwork))
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: ds.Namespace,
+			Name:      ds.Name,
+			Labels:    ds.Spec.Template.Labels,
+		},
+		Spec: ds.Spec.Template.Spec,
+	}
+	pod.Spec.Tolerations = DaemonTolerations(pod.Spec.Tolerations, pod.Spec.HostNetwork)
+	return ForPod(pod)
 }
 
 // ForPod compiles a pod as it is.
 func ForPod(pod *corev1.Pod) *Subject {
-	return compile(&pod.Spec, pod.Spec.Tolerations)
-}
-
-func compile(spec *corev1.PodSpec, tolerations []corev1.Toleration) *Subject {
+	spec := &pod.Spec
+	pinned, _ := PinnedNode(pod)
 	s := &Subject{
+		Key:          types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name},
+		UID:          pod.UID,
+		Priority:     schedulingv1.PodPriority(pod),
+		Pinned:       pinned,
 		nodeName:     spec.NodeName,
 		nodeSelector: sortedPairs(spec.NodeSelector),
-		tolerations:  tolerations,
+		tolerations:  spec.Tolerations,
+		requests:     requestsOf(pod),
+		ports:        hostPortsOf(spec),
 	}
 	if affinity := nodeAffinity(spec); affinity != nil {
 		if required := affinity.RequiredDuringSchedulingIgnoredDuringExecution; required != nil {

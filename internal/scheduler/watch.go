@@ -1,0 +1,185 @@
+package scheduler
+
+import (
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/garrison-project/garrison/internal/core/place"
+)
+
+// watch registers the handlers that keep cluster and queue up to date.
+func (s *Scheduler) watch(factory informers.SharedInformerFactory) error {
+	core := factory.Core().V1()
+	handlers := []struct {
+		informer cache.SharedIndexInformer
+		handler  cache.ResourceEventHandler
+	}{
+		{core.Nodes().Informer(), handler(s.setNode, s.removeNode)},
+		{core.Pods().Informer(), handler(s.setPod, s.removePod)},
+	}
+	for _, h := range handlers {
+		registration, err := h.informer.AddEventHandler(h.handler)
+		if err != nil {
+			return fmt.Errorf("scheduler: watch: %w", err)
+		}
+		s.watches = append(s.watches, watch{informer: h.informer, registration: registration})
+	}
+	return nil
+}
+
+func (s *Scheduler) unwatch() {
+	for _, w := range s.watches {
+		// Fails only for a registration of another informer.
+		_ = w.informer.RemoveEventHandler(w.registration)
+	}
+}
+
+// handler tells states from removals; for the scheduler it makes no difference
+// whether an object is new to the informer.
+func handler[T any](set, remove func(T)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { set(obj.(T)) },
+		UpdateFunc: func(_, obj any) { set(obj.(T)) },
+		DeleteFunc: func(obj any) {
+			if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = tombstone.Obj
+			}
+			remove(obj.(T))
+		},
+	}
+}
+
+func (s *Scheduler) setNode(n *corev1.Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.cluster.Node(n.Name)
+	s.cluster.SetNode(n)
+	if filters := helpedBy(old, n); filters != 0 {
+		s.changed(change{filters: filters, node: n.Name})
+	}
+}
+
+// helpedBy tells which filters may pass now that did not before; old is nil
+// for a new node.
+func helpedBy(old, n *corev1.Node) place.FilterSet {
+	if old == nil {
+		return place.AllFilters
+	}
+	var set place.FilterSet
+	if !maps.Equal(old.Labels, n.Labels) {
+		set = set.With(place.NodeAffinityFilter)
+	}
+	if !equality.Semantic.DeepEqual(old.Spec.Taints, n.Spec.Taints) {
+		set = set.With(place.TaintFilter)
+	}
+	if old.Spec.Unschedulable && !n.Spec.Unschedulable {
+		set = set.With(place.NodeUnschedulableFilter)
+	}
+	if !equality.Semantic.DeepEqual(old.Status.Allocatable, n.Status.Allocatable) {
+		set = set.With(place.ResourceFilter)
+	}
+	return set
+}
+
+func (s *Scheduler) removeNode(n *corev1.Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.RemoveNode(n.Name)
+}
+
+func (s *Scheduler) setPod(pod *corev1.Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case ended(pod):
+		s.forget(keyOf(pod))
+	case pod.Spec.NodeName != "":
+		s.queue.remove(keyOf(pod))
+		s.placed(pod)
+	default:
+		s.unplaced(pod)
+	}
+}
+
+// placed notes a pod that is on a node. Most updates are of its status, which
+// takes nothing of the node.
+func (s *Scheduler) placed(pod *corev1.Pod) {
+	s.cluster.Place(place.ForPod(pod), pod.Spec.NodeName)
+}
+
+// unplaced queues a pod without a node, if it is for this scheduler to place.
+func (s *Scheduler) unplaced(pod *corev1.Pod) {
+	key := keyOf(pod)
+	booked, _ := s.cluster.Placed(key)
+	e := s.queue.entries[key]
+	if (booked != nil && booked.UID != pod.UID) || (e != nil && e.pod.UID != pod.UID) {
+		// Another pod of the name: what is known of the first is void.
+		s.forget(key)
+		booked, e = nil, nil
+	}
+	switch {
+	case !s.responsibleFor(pod):
+		s.forget(key)
+	case booked != nil:
+		// A step is binding it or has; this state is older than that.
+	case e == nil:
+		s.queue.add(pod)
+		s.wakeWorker()
+	case asksAnew(e.pod, pod):
+		s.queue.amend(e, pod, s.clock.Now())
+		s.wakeWorker()
+	default:
+		e.pod = pod
+	}
+}
+
+// responsibleFor reports whether the pod waits for this scheduler.
+func (s *Scheduler) responsibleFor(pod *corev1.Pod) bool {
+	return pod.Spec.SchedulerName == s.name &&
+		pod.DeletionTimestamp == nil && len(pod.Spec.SchedulingGates) == 0
+}
+
+// asksAnew reports whether anything changed that placement reads of a pod.
+func asksAnew(old, pod *corev1.Pod) bool {
+	return !maps.Equal(old.Labels, pod.Labels) || !equality.Semantic.DeepEqual(old.Spec, pod.Spec)
+}
+
+func (s *Scheduler) removePod(pod *corev1.Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(keyOf(pod))
+}
+
+// forget drops a pod wherever it is known, and frees what it had.
+func (s *Scheduler) forget(key types.NamespacedName) {
+	s.queue.remove(key)
+	placed, node := s.cluster.Placed(key)
+	if placed == nil {
+		return
+	}
+	s.cluster.Remove(key)
+	s.changed(change{filters: place.RoomFilters, node: node})
+}
+
+// changed hastens the pods that a change may help.
+func (s *Scheduler) changed(c change) {
+	if s.queue.wake(c, s.clock.Now()) {
+		s.wakeWorker()
+	}
+}
+
+// ended reports whether the pod has stopped for good: it takes nothing any
+// more.
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+func keyOf(pod *corev1.Pod) types.NamespacedName {
+	return types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
+}

@@ -134,7 +134,7 @@ func recordSpecs(t *testing.T, path string) {
 var running bool
 
 var _ = ginkgo.ReportAfterEach(func(spec types.SpecReport) {
-	if !running || spec.State.Is(types.SpecStateSkipped | types.SpecStatePending) {
+	if !running || spec.State.Is(types.SpecStateSkipped|types.SpecStatePending) {
 		return
 	}
 	fmt.Printf("%-8s %6.1fs  %s\n", strings.ToUpper(spec.State.String()), spec.RunTime.Round(100*time.Millisecond).Seconds(), spec.FullText())

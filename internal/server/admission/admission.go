@@ -66,6 +66,7 @@ func Plugins(o Options) ([]Plugin, error) {
 		{"Priority", priorityClasses, func() admission.Interface { return newPriority(o) }},
 		{"DefaultTolerationSeconds", pods, func() admission.Interface { return newDefaultTolerations() }},
 		{"RuntimeClass", runtimeClasses, func() admission.Interface { return newRuntimeClass(o) }},
+		{"ResourceQuota", resourceQuotas, func() admission.Interface { return newResourceQuota(o) }},
 	}
 	var plugins []Plugin
 	for _, p := range all {
@@ -81,6 +82,7 @@ var (
 	namespaces      = corev1.Resource("namespaces")
 	nodes           = corev1.Resource("nodes")
 	pods            = corev1.Resource("pods")
+	resourceQuotas  = corev1.Resource("resourcequotas")
 	serviceAccounts = corev1.Resource("serviceaccounts")
 	priorityClasses = schema.GroupResource{Group: "scheduling.k8s.io", Resource: "priorityclasses"}
 	runtimeClasses  = schema.GroupResource{Group: "node.k8s.io", Resource: "runtimeclasses"}

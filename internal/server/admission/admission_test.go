@@ -51,6 +51,7 @@ type request struct {
 	subresource string
 	op          admission.Operation
 	old, obj    runtime.Object
+	dryRun      bool
 }
 
 func (r request) attributes() admission.Attributes {
@@ -62,7 +63,7 @@ func (r request) attributes() admission.Attributes {
 	return admission.NewAttributesRecord(r.obj, r.old,
 		schema.GroupVersionKind{Group: gr.Group, Version: "v1", Kind: reflect.TypeOf(r.obj).Elem().Name()},
 		accessor.GetNamespace(), accessor.GetName(), gr.WithVersion("v1"), r.subresource,
-		r.op, nil, false, &user.DefaultInfo{Name: "someone"})
+		r.op, nil, r.dryRun, &user.DefaultInfo{Name: "someone"})
 }
 
 // send runs all mutating plugins, then all validating ones, as the server does.
@@ -113,7 +114,7 @@ func TestPluginsRunInTheOrderOfKubernetes(t *testing.T) {
 	c := newChain(t, Options{})
 	want := []string{
 		"LimitRanger", "ServiceAccount", "TaintNodesByCondition", "PodSecurity",
-		"Priority", "DefaultTolerationSeconds", "RuntimeClass",
+		"Priority", "DefaultTolerationSeconds", "RuntimeClass", "ResourceQuota",
 	}
 	if got := pluginNames(c.plugins); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -124,7 +125,7 @@ func TestPluginsOfKindsThatAreNotServedAreLeftOut(t *testing.T) {
 	c := newChain(t, Options{Serves: func(r schema.GroupResource) bool {
 		return r != limitRanges && r != runtimeClasses
 	}})
-	want := []string{"ServiceAccount", "TaintNodesByCondition", "PodSecurity", "Priority", "DefaultTolerationSeconds"}
+	want := []string{"ServiceAccount", "TaintNodesByCondition", "PodSecurity", "Priority", "DefaultTolerationSeconds", "ResourceQuota"}
 	if got := pluginNames(c.plugins); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

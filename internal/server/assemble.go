@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/garrison-project/garrison/internal/api"
+	"github.com/garrison-project/garrison/internal/api/kinds"
+	"github.com/garrison-project/garrison/internal/api/openapi"
+	"github.com/garrison-project/garrison/internal/writer"
+)
+
+// assemble builds the API server and the ways into it. Informers run until ctx
+// is done at the latest.
+func (s *Server) assemble(ctx context.Context) error {
+	authority, err := dynamiccertificates.NewStaticCAContent("garrison-ca", s.keys.Authority)
+	if err != nil {
+		return err
+	}
+	authn := newAuthenticator(authority)
+	authz, err := newAuthorizer()
+	if err != nil {
+		return err
+	}
+	s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store, Authenticator: authn, Authorizer: authz})
+	if err != nil {
+		return err
+	}
+	inMemory := &transport{}
+	s.rest = loopback(inMemory)
+	if s.client, err = kubernetes.NewForConfig(s.rest); err != nil {
+		return err
+	}
+	s.informers = newInformerFactory(ctx, s.client, s.served)
+	admit, err := newAdmission(s.client, s.informers, s.served)
+	if err != nil {
+		return err
+	}
+	s.writer = writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: admit, User: self})
+
+	config := newGenericConfig(authn, authz)
+	config.AdmissionControl = admit
+	config.LoopbackClientConfig = s.rest
+	config.RESTOptionsGetter = s.store
+	config.SecureServing = &genericapiserver.SecureServingInfo{
+		Listener:                     s.listener,
+		ClientCA:                     authority,
+		HTTP2MaxStreamsPerConnection: 1000,
+	}
+	config.SecureServing.Cert, err = dynamiccertificates.NewDynamicServingContentFromFiles("serving", s.keys.ServingFile, s.keys.ServingFile)
+	if err != nil {
+		return err
+	}
+	config.AddHealthChecks(healthz.NamedCheck("etcd", func(r *http.Request) error { return s.store.Check(r.Context()) }))
+	config.AddReadyzChecks(healthz.NamedCheck(bootstrapCheck, s.checkBootstrapped))
+	s.generic, err = config.Complete(s.informers).New("garrison", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return err
+	}
+	s.generic.ShutdownTimeout = drainTimeout
+	inMemory.handler = s.generic.Handler
+	return install(s.generic, s.served)
+}
+
+// loopback configures clients that call the server through t.
+func loopback(t http.RoundTripper) *rest.Config {
+	return &rest.Config{
+		Host:      "https://garrison.in-process",
+		Transport: t,
+		QPS:       -1, // in-flight limits of the server apply
+		ContentConfig: rest.ContentConfig{
+			ContentType:        runtime.ContentTypeProtobuf,
+			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
+		},
+	}
+}
+
+// newGenericConfig returns what does not depend on the one server.
+func newGenericConfig(authn authenticator.Request, authz authorizer.Authorizer) *genericapiserver.Config {
+	config := genericapiserver.NewConfig(api.Codecs)
+	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	config.Authentication.Authenticator = authn
+	config.Authorization.Authorizer = authz
+	// Watches are asked to end in this time, at the end.
+	config.ShutdownWatchTerminationGracePeriod = drainTimeout / 2
+
+	namer := apiopenapi.NewDefinitionNamer(api.OpenAPIScheme())
+	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIConfig.Info.Title = "Garrison"
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIV3Config.Info.Title = "Garrison"
+	return config
+}
+
+// install serves the kinds, the legacy group under /api and the others under
+// /apis.
+func install(server *genericapiserver.GenericAPIServer, served *kinds.Set) error {
+	for _, group := range served.APIGroups() {
+		var err error
+		if group.PrioritizedVersions[0].Group == "" {
+			err = server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, group)
+		} else {
+			err = server.InstallAPIGroup(group)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bootstrapCheck is the name of the readiness check below.
+const bootstrapCheck = "bootstrap"
+
+func (s *Server) checkBootstrapped(*http.Request) error {
+	if !s.bootstrapped.Load() {
+		return errors.New("the first objects do not exist yet")
+	}
+	return nil
+}

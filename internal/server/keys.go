@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/klog/v2"
+
+	"github.com/garrison-project/garrison/internal/server/pki"
+)
+
+// ensureKeys makes or renews keys, certificates and the administrator's
+// kubeconfig, by the time now.
+func (s *Server) ensureKeys(now time.Time) error {
+	hosts, err := servingHosts(s.cfg.BindAddress)
+	if err != nil {
+		return err
+	}
+	s.keys, err = pki.Ensure(pki.Config{
+		Dir:   filepath.Join(s.cfg.DataDir, "pki"),
+		Hosts: hosts,
+		Admin: pkix.Name{CommonName: "garrison-admin", Organization: []string{user.SystemPrivilegedGroup}},
+		Now:   now,
+	})
+	if err != nil {
+		return err
+	}
+	return writeKubeconfig(s.cfg.KubeconfigOut, s.URL(), s.keys)
+}
+
+// renewKeys keeps certificates fresh until ctx is done. The listener notices by
+// itself that the file of the serving certificate has changed.
+func (s *Server) renewKeys(ctx context.Context) {
+	tick := time.NewTicker(renewInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if err := s.ensureKeys(now); err != nil {
+				klog.FromContext(ctx).Error(err, "Failed to renew certificates, will try again", "in", renewInterval)
+			}
+		}
+	}
+}
+
+// servingHosts lists the names and addresses by which the server is reached
+// when it listens on bind.
+func servingHosts(bind string) ([]string, error) {
+	hosts := []string{
+		"localhost", "127.0.0.1", "::1", serviceIP,
+		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+	}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	ip := net.ParseIP(bind)
+	if ip == nil {
+		return nil, fmt.Errorf("%q is not an IP address to listen on", bind)
+	}
+	if !ip.IsUnspecified() {
+		return append(hosts, bind), nil
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("find this machine's addresses: %w", err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			hosts = append(hosts, n.IP.String())
+		}
+	}
+	return hosts, nil
+}

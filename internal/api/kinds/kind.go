@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/garrison-project/garrison/internal/api"
+	"github.com/garrison-project/garrison/internal/api/tables"
 )
 
 // object is a pointer to an API type.
@@ -153,7 +154,7 @@ func (k kind[T]) store(o Options) (*genericregistry.Store, error) {
 		DeleteStrategy:            st,
 		ResetFieldsStrategy:       st,
 		ReturnDeletedObject:       k.returnsDeleted,
-		TableConvertor:            rest.NewDefaultTableConvertor(k.resource()),
+		TableConvertor:            tables.For(k.resource()),
 	}
 	if k.grace != nil {
 		store.DeleteStrategy = gracefulStrategy[T]{st}

@@ -1,0 +1,98 @@
+package kinds_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/garrison-project/garrison/internal/api"
+	"github.com/garrison-project/garrison/internal/api/kinds"
+	"github.com/garrison-project/garrison/internal/api/openapi"
+	"github.com/garrison-project/garrison/internal/store"
+)
+
+// cluster serves the table of kinds, without admission, to one user.
+type cluster struct {
+	kubernetes.Interface
+	set    *kinds.Set
+	config *rest.Config
+}
+
+// onlyReadPods allows the verb get on pods, and nothing else.
+func onlyReadPods(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	if a.GetVerb() == "get" && a.GetResource() == "pods" {
+		return authorizer.DecisionAllow, "pods may be read", nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	set, err := kinds.Build(kinds.Options{RESTOptions: st, Authorizer: authorizer.AuthorizerFunc(onlyReadPods)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(t, set)
+	t.Cleanup(server.Destroy)
+	as := func(w http.ResponseWriter, r *http.Request) {
+		u := &user.DefaultInfo{Name: "ada", Groups: []string{"engineers"}}
+		server.Handler.ServeHTTP(w, r.WithContext(genericapirequest.WithUser(r.Context(), u)))
+	}
+	front := httptest.NewServer(http.HandlerFunc(as))
+	t.Cleanup(front.Close)
+	config := &rest.Config{Host: front.URL, QPS: -1}
+	return &cluster{Interface: kubernetes.NewForConfigOrDie(config), set: set, config: config}
+}
+
+func newServer(t *testing.T, set *kinds.Set) *genericapiserver.GenericAPIServer {
+	t.Helper()
+	c := genericapiserver.NewConfig(api.Codecs)
+	c.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	c.ExternalAddress = "127.0.0.1:443"
+	c.PublicAddress = net.IPv4(127, 0, 0, 1)
+	c.LoopbackClientConfig = &rest.Config{}
+	namer := openapinamer.NewDefinitionNamer(api.OpenAPIScheme())
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	server, err := c.Complete(nil).New("kinds", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range set.APIGroups() {
+		if group.PrioritizedVersions[0].Group == "" {
+			err = server.InstallLegacyAPIGroup("/api", group)
+		} else {
+			err = server.InstallAPIGroup(group)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.PrepareRun()
+	return server
+}
+
+func groupResource(group, resource string) schema.GroupResource {
+	return schema.GroupResource{Group: group, Resource: resource}
+}

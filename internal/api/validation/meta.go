@@ -9,6 +9,7 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -17,8 +18,6 @@ var (
 	specPath     = field.NewPath("spec")
 	statusPath   = field.NewPath("status")
 )
-
-const immutable = apivalidation.FieldImmutableErrorMsg
 
 // namespaced checks the metadata of a new object that lives in a namespace.
 func namespaced(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
@@ -31,27 +30,29 @@ func clusterScoped(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc)
 }
 
 func objectMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc, path *field.Path) field.ErrorList {
-	errs := settle(apivalidation.ValidateObjectMeta(meta, inNamespace, name, path), path)
+	errs := settle(apivalidation.ValidateObjectMeta(meta, inNamespace, name, path), path, "labels", "annotations")
 	return append(errs, finalizerNames(meta.Finalizers, path)...)
 }
 
 // metaUpdate checks the metadata of a changed object.
 func metaUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
-	errs := settle(apivalidation.ValidateObjectMetaUpdate(meta, old, metadataPath), metadataPath)
+	errs := settle(apivalidation.ValidateObjectMetaUpdate(meta, old, metadataPath), metadataPath, "labels", "annotations")
 	return append(errs, finalizerNames(meta.Finalizers, metadataPath)...)
 }
 
-// finalizerNames wants a finalizer without a domain to be one of the built-in
-// ones.
 func finalizerNames(finalizers []string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
+	var f faults
 	for i, name := range finalizers {
-		if !strings.Contains(name, "/") && !isStandardFinalizer(name) {
-			errs = append(errs, field.Invalid(path.Child("finalizers").Index(i), name,
-				"name is neither a standard finalizer name nor is it fully qualified"))
-		}
+		f.standardFinalizer(name, path.Child("finalizers").Index(i))
 	}
-	return errs
+	return f.list
+}
+
+// standardFinalizer wants a finalizer without a domain to be a built-in one.
+func (f *faults) standardFinalizer(name string, at *field.Path) {
+	if !strings.Contains(name, "/") && !isStandardFinalizer(name) {
+		f.invalid(at, name, "name is neither a standard finalizer name nor is it fully qualified")
+	}
 }
 
 func isStandardFinalizer(name string) bool {
@@ -59,10 +60,10 @@ func isStandardFinalizer(name string) bool {
 		name == metav1.FinalizerOrphanDependents || name == metav1.FinalizerDeleteDependents
 }
 
-// settle orders the errors about labels and annotations, which the library
+// settle orders the errors about each of the named fields, which apimachinery
 // reports in the order of a map.
-func settle(errs field.ErrorList, path *field.Path) field.ErrorList {
-	for _, name := range []string{"labels", "annotations"} {
+func settle(errs field.ErrorList, path *field.Path, names ...string) field.ErrorList {
+	for _, name := range names {
 		at := path.Child(name).String()
 		first := slices.IndexFunc(errs, func(e *field.Error) bool { return e.Field == at })
 		if first < 0 {
@@ -77,22 +78,31 @@ func settle(errs field.ErrorList, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// labelsAt checks the syntax of labels, in the order of their errors.
+func sortErrors(errs field.ErrorList) {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
+}
+
+// labelsAt checks the syntax of labels.
 func labelsAt(labels map[string]string, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(labels, path)
 	sortErrors(errs)
 	return errs
 }
 
+// annotationsAt checks the syntax and the size of annotations.
 func annotationsAt(annotations map[string]string, path *field.Path) field.ErrorList {
 	errs := apivalidation.ValidateAnnotations(annotations, path)
 	sortErrors(errs)
 	return errs
 }
 
-func sortErrors(errs field.ErrorList) {
-	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
+// selectorAt checks the syntax of a label selector, which may be nil.
+func selectorAt(selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path)
+	return settle(errs, path, "matchLabels")
 }
+
+func isSubdomain(name string) []string { return validation.IsDNS1123Subdomain(name) }
 
 // unchanged demands that a field keep its value.
 func unchanged(value, old any, path *field.Path) field.ErrorList {

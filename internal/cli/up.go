@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+
+	"github.com/garrison-project/garrison/internal/cluster"
+)
+
+const (
+	defaultPort = 6443
+	// defaultGrace is how long a node may be silent, as Kubernetes has it.
+	defaultGrace = 50 * time.Second
+	// maxSimulatedNodes is what the simulator has addresses for.
+	maxSimulatedNodes = 100_000
+)
+
+// upFlags are the flags that up and server share.
+type upFlags struct {
+	bindAddress   string
+	port          int
+	kubeconfigOut string
+	etcdServers   []string
+	simulateNodes int
+	grace         time.Duration
+	noAgent       bool
+	verbosity     int
+}
+
+func newUpCommand(in *invocation) *cobra.Command {
+	flags := &upFlags{}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start everything on this machine",
+		Long: `Start the API server on an embedded etcd, the controllers, the scheduler and the
+simulated nodes, and keep them running.
+
+Once all is ready one line on standard output names the address and the admin's
+kubeconfig. SIGTERM or ^C ends everything cleanly within five seconds; a second
+one forces the end. What was stored is there again at the next start.`,
+		Example: `  # On port 6443, with data in the default place
+  garrison up
+
+  # To try things out: any free port, five nodes without machines
+  garrison up --data-dir /tmp/trial --port 0 --simulate-nodes 5
+
+  # On an etcd that runs elsewhere
+  garrison up --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return flags.run(in) },
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&flags.noAgent, "no-agent", false, "do not make this machine a node")
+	return cmd
+}
+
+func newServerCommand(in *invocation) *cobra.Command {
+	flags := &upFlags{noAgent: true}
+	cmd := &cobra.Command{
+		Use:     "server",
+		Short:   "Start everything but an agent for this machine",
+		Long:    `Start what 'garrison up' starts, without making this machine a node.`,
+		Example: `  garrison server --data-dir /srv/garrison --bind-address 10.0.0.1`,
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return flags.run(in) },
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func (f *upFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.bindAddress, "bind-address", "127.0.0.1", "IP address to listen on")
+	flags.IntVar(&f.port, "port", defaultPort, "port to listen on; 0 picks a free one")
+	flags.StringVar(&f.kubeconfigOut, "kubeconfig-out", "", "file to write the admin's kubeconfig to (default "+adminKubeconfig+" in the data directory)")
+	flags.StringSliceVar(&f.etcdServers, "etcd-servers", nil, "URLs of an etcd to use instead of the embedded one")
+	flags.IntVar(&f.simulateNodes, "simulate-nodes", 0, "number of nodes without machines to create")
+	flags.DurationVar(&f.grace, "node-monitor-grace-period", defaultGrace, "how long a node may be silent before it counts as unreachable")
+	flags.IntVarP(&f.verbosity, "v", "v", 0, "log level: 0 warnings and errors only, 1 what happens, up to 10")
+}
+
+// run starts the control plane and returns when it has ended.
+func (f *upFlags) run(in *invocation) error {
+	cfg, err := f.config(in.dataDir)
+	if err != nil {
+		return err
+	}
+	if err := setUpLogging(f.verbosity); err != nil {
+		return err
+	}
+	// One broken event must not take down the API: it is logged and passed over.
+	utilruntime.ReallyCrash = false
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
+		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())
+	})
+}
+
+// config checks the flags.
+func (f *upFlags) config(dataDir string) (cluster.Config, error) {
+	var none cluster.Config
+	switch {
+	case f.port < 0 || f.port > 65535:
+		return none, usagef("--port must be between 0 and 65535, not %d", f.port)
+	case net.ParseIP(f.bindAddress) == nil:
+		return none, usagef("--bind-address must be an IP address, not %q", f.bindAddress)
+	case f.simulateNodes < 0:
+		return none, usagef("--simulate-nodes must not be negative")
+	case f.simulateNodes > maxSimulatedNodes:
+		return none, usagef("--simulate-nodes must be at most %d", maxSimulatedNodes)
+	case f.grace <= 0:
+		return none, usagef("--node-monitor-grace-period must be positive")
+	}
+	for _, server := range f.etcdServers {
+		if u, err := url.Parse(server); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return none, usagef("--etcd-servers: %q is not a URL such as http://127.0.0.1:2379", server)
+		}
+	}
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return none, fmt.Errorf("find the data directory: %w", err)
+	}
+	return cluster.Config{
+		DataDir:                dir,
+		BindAddress:            f.bindAddress,
+		Port:                   f.port,
+		KubeconfigOut:          f.kubeconfigOut,
+		EtcdServers:            f.etcdServers,
+		SimulateNodes:          f.simulateNodes,
+		NodeMonitorGracePeriod: f.grace,
+	}, nil
+}
+
+// untilSignal returns a context that is done at the first SIGTERM or SIGINT. The
+// second one ends the process there and then.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+		number := <-signals
+		os.Exit(128 + int(number.(syscall.Signal)))
+	}()
+	return ctx, cancel
+}

@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/garrison-project/garrison/internal/agent/simulated"
+	"github.com/garrison-project/garrison/internal/server"
+)
+
+// stopTimeout is how long the whole process may take to end.
+const stopTimeout = 5 * time.Second
+
+// Config is what one process is to run. DataDir is required.
+type Config struct {
+	DataDir       string   // holds database, keys and the admin's kubeconfig
+	BindAddress   string   // IP address, by default 127.0.0.1
+	Port          int      // 0 picks a free one
+	KubeconfigOut string   // file for the admin's kubeconfig, by default in DataDir
+	EtcdServers   []string // URLs; none: etcd runs in this process
+	SimulateNodes int      // nodes to create at start, unless they exist
+	// NodeMonitorGracePeriod is how long a node may be silent before it counts
+	// as unreachable; by default what Kubernetes has.
+	NodeMonitorGracePeriod time.Duration
+}
+
+// Cluster is a running process: the server and what works on it.
+type Cluster struct {
+	*server.Server
+	parts *parts
+}
+
+// Run starts a cluster, calls ready once all of it works, and keeps it until ctx
+// is done. It returns nil if it ended because of ctx, and ended well.
+func Run(ctx context.Context, cfg Config, ready func(*Cluster)) error {
+	c, err := Start(ctx, cfg)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to end before it was up
+		}
+		return err
+	}
+	ready(c)
+	select {
+	case <-ctx.Done():
+	case <-c.Done():
+	case <-c.parts.failed:
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return c.Stop(stopping)
+}
+
+// Start starts a cluster and returns when all of it works: the API is ready, the
+// parts have seen what is stored, and the simulated nodes exist. The cluster
+// runs until Stop; ctx bounds the start alone.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	s, err := server.Start(ctx, server.Config{
+		DataDir:       cfg.DataDir,
+		BindAddress:   cfg.BindAddress,
+		Port:          cfg.Port,
+		EtcdServers:   cfg.EtcdServers,
+		KubeconfigOut: cfg.KubeconfigOut,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Server: s}
+	if err := c.startParts(ctx, cfg); err != nil {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		return nil, errors.Join(err, c.Stop(stopping))
+	}
+	return c, nil
+}
+
+// startParts starts what works on the server.
+func (c *Cluster) startParts(ctx context.Context, cfg Config) error {
+	all, err := assemble(c.Server, cfg)
+	if err != nil {
+		return fmt.Errorf("put the parts together: %w", err)
+	}
+	running := context.WithoutCancel(ctx)
+	c.Informers().Start(running.Done())
+	c.parts = startParts(running, all)
+	for kind, synced := range c.Informers().WaitForCacheSync(ctx.Done()) {
+		if !synced {
+			return fmt.Errorf("read what is stored of %v: %w", kind, context.Cause(ctx))
+		}
+	}
+	return simulated.CreateNodes(ctx, c.Client(), cfg.SimulateNodes)
+}
+
+// Stop ends the parts, then the server, and returns when all has ended or ctx is
+// done. It returns what went wrong since Start, if anything did. It is to be
+// called once.
+func (c *Cluster) Stop(ctx context.Context) error {
+	var err error
+	if c.parts != nil {
+		err = c.parts.stop(ctx)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Shutdown() }()
+	select {
+	case failure := <-ended:
+		return errors.Join(err, failure)
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("stop the server: %w", ctx.Err()))
+	}
+}

@@ -5,9 +5,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Service completes a service. Addresses are the strategy's to give.
+// Service completes a service. clusterIP is the first of clusterIPs, which
+// older clients do not know.
 func Service(svc *corev1.Service) {
 	spec := &svc.Spec
+	if spec.ClusterIP != "" && len(spec.ClusterIPs) == 0 {
+		spec.ClusterIPs = []string{spec.ClusterIP}
+	}
 	setDefault(&spec.Type, corev1.ServiceTypeClusterIP)
 	sessionAffinity(spec)
 	for i := range spec.Ports {

@@ -208,9 +208,7 @@ func (f *faults) trafficPolicies(spec *corev1.ServiceSpec) {
 	switch port := spec.HealthCheckNodePort; {
 	case !needsHealthCheck(spec) && port != 0:
 		f.invalid(at, port, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")
-	case needsHealthCheck(spec) && port == 0:
-		f.required(at, "")
-	case needsHealthCheck(spec):
+	case needsHealthCheck(spec) && port != 0: // without one: nobody here gives them out
 		f.messages(at, port, validation.IsValidPortNum(int(port)))
 	}
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -26,15 +27,27 @@ func bootstrap(ctx context.Context, client kubernetes.Interface, port int) error
 			return fmt.Errorf("create namespace %s: %w", name, err)
 		}
 	}
-	services := client.CoreV1().Services(metav1.NamespaceDefault)
-	_, err := services.Get(ctx, "kubernetes", metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = services.Create(ctx, kubernetesService(port), metav1.CreateOptions{})
-	}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := bootstrapService(ctx, client, kubernetesService(port)); err != nil {
 		return fmt.Errorf("create service default/kubernetes: %w", err)
 	}
 	return nil
+}
+
+// bootstrapService creates a service, or leads the one that exists to the
+// wanted ports: the server's may have changed.
+func bootstrapService(ctx context.Context, client kubernetes.Interface, want *corev1.Service) error {
+	services := client.CoreV1().Services(want.Namespace)
+	have, err := services.Get(ctx, want.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = services.Create(ctx, want, metav1.CreateOptions{})
+		return err
+	}
+	if err != nil || apiequality.Semantic.DeepEqual(have.Spec.Ports, want.Spec.Ports) {
+		return err
+	}
+	have.Spec.Ports = want.Spec.Ports
+	_, err = services.Update(ctx, have, metav1.UpdateOptions{})
+	return err
 }
 
 func kubernetesService(port int) *corev1.Service {

@@ -76,8 +76,9 @@ type responseWriter struct {
 
 // The API server streams watches only to a writer that has both.
 var (
-	_ http.Flusher       = &responseWriter{}
-	_ http.CloseNotifier = &responseWriter{} //nolint:staticcheck // asked for by k8s.io/apiserver
+	_ http.Flusher = &responseWriter{}
+	//lint:ignore SA1019 k8s.io/apiserver asks for it
+	_ http.CloseNotifier = &responseWriter{}
 )
 
 func (w *responseWriter) serve(h http.Handler, req *http.Request) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
 	"github.com/garrison-project/garrison/internal/server"
+	"github.com/garrison-project/garrison/internal/store"
 )
 
 // stopTimeout is how long the whole process may take to end.
@@ -64,6 +65,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		EtcdServers:   cfg.EtcdServers,
 		KubeconfigOut: cfg.KubeconfigOut,
 	})
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fmt.Errorf("%w: end that process, or choose another data directory", err)
+	}
 	if err != nil {
 		return nil, err
 	}

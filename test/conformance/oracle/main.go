@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -37,14 +38,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: oracle FOLDER")
 		os.Exit(2)
 	}
-	if err := write(filepath.Join(os.Args[1], "eligible.jsonl")); err != nil {
+	klog.SetLogger(klog.Logger{}) // upstream's code thinks it is in a server, and complains
+	folder := os.Args[1]
+	err := errors.Join(
+		writeEligibility(filepath.Join(folder, "eligible.jsonl")),
+		writeFaults(filepath.Join(folder, "manifests"), filepath.Join(folder, "faults.jsonl")))
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-// write puts one situation on each line.
-func write(path string) error {
+// writeEligibility puts one situation on each line.
+func writeEligibility(path string) error {
 	c := chance{rand.New(rand.NewPCG(1, 2))}
 	var lines bytes.Buffer
 	encoder := json.NewEncoder(&lines)

@@ -231,17 +231,6 @@ func (r *evictionREST) markDisrupted(ctx context.Context, name string, p *metav1
 	return obj.(*corev1.Pod).ResourceVersion, nil
 }
 
-func meets(pod *corev1.Pod, p *metav1.Preconditions) error {
-	switch {
-	case p == nil:
-	case p.UID != nil && *p.UID != pod.UID:
-		return fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, pod.UID)
-	case p.ResourceVersion != nil && *p.ResourceVersion != pod.ResourceVersion:
-		return fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, pod.ResourceVersion)
-	}
-	return nil
-}
-
 // budgetOf returns the budget that covers the pod, or nil. Two are an error.
 func (r *evictionREST) budgetOf(ctx context.Context, pod *corev1.Pod) (*policyv1.PodDisruptionBudget, error) {
 	obj, err := r.budgets.List(ctx, &metainternalversion.ListOptions{})

@@ -3,7 +3,6 @@ package kinds
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,21 +129,14 @@ func namespaceDeleteOptions(ns *corev1.Namespace, o *metav1.DeleteOptions) (*met
 	if o == nil {
 		o = metav1.NewDeleteOptions(0)
 	}
+	o = o.DeepCopy()
 	if o.Preconditions == nil {
 		o.Preconditions = &metav1.Preconditions{}
 	}
-	conflict := func(what string, given, recorded any) error {
-		return apierrors.NewConflict(namespacesResource, ns.Name,
-			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, given, what, recorded))
+	if err := meets(ns, o.Preconditions); err != nil {
+		return nil, apierrors.NewConflict(namespacesResource, ns.Name, err)
 	}
-	if p := o.Preconditions; p.UID == nil {
-		p.UID = &ns.UID
-	} else if *p.UID != ns.UID {
-		return nil, conflict("UID", *p.UID, ns.UID)
-	}
-	if v := o.Preconditions.ResourceVersion; v != nil && *v != ns.ResourceVersion {
-		return nil, conflict("ResourceVersion", *v, ns.ResourceVersion)
-	}
+	o.Preconditions.UID = &ns.UID
 	return o, nil
 }
 
@@ -184,6 +176,7 @@ func (r *namespaceREST) terminate(ctx context.Context, name string, validate res
 // namespaceFinalizers removes the finalizer by which dependents would be
 // orphaned, if the delete says that they go.
 func namespaceFinalizers(finalizers []string, o *metav1.DeleteOptions) []string {
+	//lint:ignore SA1019 older clients still say it this way
 	if o.OrphanDependents == nil || *o.OrphanDependents {
 		return finalizers
 	}

@@ -2,14 +2,16 @@ package kinds_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -38,6 +40,16 @@ func onlyReadPods(_ context.Context, a authorizer.Attributes) (authorizer.Decisi
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
+// adasToken knows one token.
+func adasToken(r *http.Request) (*authenticator.Response, bool, error) {
+	if r.Header.Get("Authorization") != "Bearer adas" {
+		return nil, false, errors.New("no such token")
+	}
+	return &authenticator.Response{User: ada}, true, nil
+}
+
+var ada = &user.DefaultInfo{Name: "ada", Groups: []string{"engineers"}, Extra: map[string][]string{"floor": {"3"}}}
+
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
@@ -49,15 +61,19 @@ func startCluster(t *testing.T) *cluster {
 			t.Error(err)
 		}
 	})
-	set, err := kinds.Build(kinds.Options{RESTOptions: st, Authorizer: authorizer.AuthorizerFunc(onlyReadPods)})
+	set, err := kinds.Build(kinds.Options{
+		RESTOptions:   st,
+		Authorizer:    authorizer.AuthorizerFunc(onlyReadPods),
+		Authenticator: authenticator.RequestFunc(adasToken),
+		APIAudiences:  authenticator.Audiences{"here"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := newServer(t, set)
 	t.Cleanup(server.Destroy)
 	as := func(w http.ResponseWriter, r *http.Request) {
-		u := &user.DefaultInfo{Name: "ada", Groups: []string{"engineers"}}
-		server.Handler.ServeHTTP(w, r.WithContext(genericapirequest.WithUser(r.Context(), u)))
+		server.Handler.ServeHTTP(w, r.WithContext(genericapirequest.WithUser(r.Context(), ada)))
 	}
 	front := httptest.NewServer(http.HandlerFunc(as))
 	t.Cleanup(front.Close)
@@ -72,6 +88,7 @@ func newServer(t *testing.T, set *kinds.Set) *genericapiserver.GenericAPIServer 
 	c.ExternalAddress = "127.0.0.1:443"
 	c.PublicAddress = net.IPv4(127, 0, 0, 1)
 	c.LoopbackClientConfig = &rest.Config{}
+	c.Authorization.Authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
 	namer := openapinamer.NewDefinitionNamer(api.OpenAPIScheme())
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
@@ -91,8 +108,4 @@ func newServer(t *testing.T, set *kinds.Set) *genericapiserver.GenericAPIServer 
 	}
 	server.PrepareRun()
 	return server
-}
-
-func groupResource(group, resource string) schema.GroupResource {
-	return schema.GroupResource{Group: group, Resource: resource}
 }

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -122,3 +123,15 @@ func section(obj runtime.Object, name string) reflect.Value {
 }
 
 func spec(obj runtime.Object) any { return section(obj, "Spec").Interface() }
+
+// meets says which precondition, if any, an object does not fulfil.
+func meets(o metav1.Object, p *metav1.Preconditions) error {
+	switch {
+	case p == nil:
+	case p.UID != nil && *p.UID != o.GetUID():
+		return fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, o.GetUID())
+	case p.ResourceVersion != nil && *p.ResourceVersion != o.GetResourceVersion():
+		return fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, o.GetResourceVersion())
+	}
+	return nil
+}

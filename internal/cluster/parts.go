@@ -49,13 +49,22 @@ func startParts(ctx context.Context, all []part) *parts {
 // keep runs one part and books its end.
 func (p *parts) keep(ctx context.Context, one part) {
 	err := guarded(ctx, one)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running = slices.DeleteFunc(p.running, func(name string) bool { return name == one.name })
 	if err == nil && ctx.Err() == nil {
 		err = fmt.Errorf("%s ended by itself", one.name)
 	}
-	if err != nil && p.err == nil {
+	if err != nil {
+		p.fail(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = slices.DeleteFunc(p.running, func(name string) bool { return name == one.name })
+}
+
+// fail books the first failure.
+func (p *parts) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
 		p.err = err
 		close(p.failed)
 	}

@@ -32,8 +32,59 @@ func Reason(r place.Reason) string {
 	case place.TooManyPods:
 		return fmt.Sprintf("the node has %d pods and can take %d", r.Used, r.Allowed)
 	default:
+		return company(r)
+	}
+}
+
+// company is Reason for what hangs on other pods.
+func company(r place.Reason) string {
+	switch r := r.(type) {
+	case place.PodAffinityMismatch:
+		if !r.Topology.Present {
+			return fmt.Sprintf("pod affinity goes by %s, %s", r.TopologyKey, has(r.TopologyKey, r.Topology))
+		}
+		return fmt.Sprintf("pod affinity wants %s in %s=%s, there is none", podTerm(r.PodTerm), r.TopologyKey, r.Topology.Value)
+	case place.PodAntiAffinityConflict:
+		return fmt.Sprintf("pod anti-affinity wants no %s in %s=%s, there is %s", podTerm(r.PodTerm), r.TopologyKey, r.Topology.Value, r.Pod)
+	case place.ExistingAntiAffinityConflict:
+		return fmt.Sprintf("pod %s does not want this one in %s=%s", r.Pod, r.TopologyKey, r.Topology.Value)
+	case place.InvalidPodTerm:
+		kind := "affinity"
+		if r.Anti {
+			kind = "anti-affinity"
+		}
+		return fmt.Sprintf("pod %s term %d is unreadable: %s", kind, r.Index, r.Problem)
+	case place.OnePerDomain:
+		return fmt.Sprintf("one per %s: in %s it is on node %s", r.TopologyKey, r.Topology.Value, r.Node)
+	case place.OneDomain:
+		return fmt.Sprintf("all in one %s: it is in %s", r.TopologyKey, r.Chosen)
+	default:
 		panic(fmt.Sprintf("no text for reason %T", r))
 	}
+}
+
+// podTerm describes the pods that a term selects, as in "a pod with app=db in
+// namespace prod".
+func podTerm(t place.PodTerm) string {
+	pods := "pod with " + t.Selector
+	switch t.Selector {
+	case "*":
+		pods = "pod"
+	case "-":
+		pods = "pod (the selector selects none)"
+	}
+	var in []string
+	if len(t.Namespaces) > 0 {
+		in = append(in, "in namespace "+strings.Join(t.Namespaces, ", "))
+	}
+	switch t.NamespaceSelector {
+	case "", "-":
+	case "*":
+		in = append(in, "in any namespace")
+	default:
+		in = append(in, "in a namespace with "+t.NamespaceSelector)
+	}
+	return pods + " " + strings.Join(in, " or ")
 }
 
 // Remedy says what would make a reason go away.
@@ -58,6 +109,19 @@ func Remedy(r place.Reason) string {
 		return fmt.Sprintf("request less, or free %s", amount(r.Name, r.Requested+r.Used-r.Allocatable))
 	case place.TooManyPods:
 		return "remove a pod from the node"
+	case place.PodAffinityMismatch:
+		if !r.Topology.Present {
+			return fmt.Sprintf("label the node with %s", r.TopologyKey)
+		}
+		return "run such a pod there, or change the pod affinity"
+	case place.PodAntiAffinityConflict:
+		return "move that pod away, or change the pod anti-affinity"
+	case place.ExistingAntiAffinityConflict:
+		return "move that pod away, or change its anti-affinity"
+	case place.InvalidPodTerm:
+		return "correct the term"
+	case place.OnePerDomain, place.OneDomain:
+		return "change the pod affinity to itself"
 	default:
 		panic(fmt.Sprintf("no remedy for reason %T", r))
 	}
@@ -193,6 +257,12 @@ func schedulerText(r place.Reason) string {
 		return fmt.Sprintf("Insufficient %s", r.Name)
 	case place.TooManyPods:
 		return "Too many pods"
+	case place.PodAffinityMismatch, place.InvalidPodTerm, place.OneDomain:
+		return "node(s) didn't match pod affinity rules"
+	case place.PodAntiAffinityConflict, place.OnePerDomain:
+		return "node(s) didn't match pod anti-affinity rules"
+	case place.ExistingAntiAffinityConflict:
+		return "node(s) didn't satisfy existing pods anti-affinity rules"
 	default:
 		panic(fmt.Sprintf("no text for reason %T", r))
 	}

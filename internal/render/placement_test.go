@@ -1,14 +1,19 @@
 package render
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"reflect"
 	"testing"
 
-	"github.com/garrison-project/garrison/internal/core/place"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/garrison-project/garrison/internal/core/place"
 )
 
 func TestReason(t *testing.T) {
+	tested := map[string]bool{}
 	absent := place.Label{}
 	hdd := place.Label{Value: "hdd", Present: true}
 	for _, c := range []struct {
@@ -110,8 +115,71 @@ func TestReason(t *testing.T) {
 			"remove a pod from the node",
 			"Too many pods",
 		},
+		{
+			place.PodAffinityMismatch{
+				PodTerm:  place.PodTerm{Selector: "app=db", Namespaces: []string{"prod", "test"}, TopologyKey: "zone"},
+				Topology: place.Label{Value: "a", Present: true},
+			},
+			"pod affinity wants pod with app=db in namespace prod, test in zone=a, there is none",
+			"run such a pod there, or change the pod affinity",
+			"node(s) didn't match pod affinity rules",
+		},
+		{
+			place.PodAffinityMismatch{PodTerm: place.PodTerm{Selector: "app=db", TopologyKey: "zone"}},
+			"pod affinity goes by zone, the node has no label zone",
+			"label the node with zone",
+			"node(s) didn't match pod affinity rules",
+		},
+		{
+			place.PodAntiAffinityConflict{
+				PodTerm:  place.PodTerm{Selector: "*", NamespaceSelector: "*", TopologyKey: "zone"},
+				Topology: place.Label{Value: "a", Present: true},
+				Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
+			},
+			"pod anti-affinity wants no pod in any namespace in zone=a, there is prod/db",
+			"move that pod away, or change the pod anti-affinity",
+			"node(s) didn't match pod anti-affinity rules",
+		},
+		{
+			place.PodAntiAffinityConflict{
+				PodTerm:  place.PodTerm{Selector: "-", Namespaces: []string{"x"}, NamespaceSelector: "team=a", TopologyKey: "zone"},
+				Topology: place.Label{Value: "a", Present: true},
+				Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
+			},
+			"pod anti-affinity wants no pod (the selector selects none) in namespace x or in a namespace with team=a in zone=a, there is prod/db",
+			"move that pod away, or change the pod anti-affinity",
+			"node(s) didn't match pod anti-affinity rules",
+		},
+		{
+			place.ExistingAntiAffinityConflict{
+				TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
+				Pod: types.NamespacedName{Namespace: "prod", Name: "db"},
+			},
+			"pod prod/db does not want this one in zone=a",
+			"move that pod away, or change its anti-affinity",
+			"node(s) didn't satisfy existing pods anti-affinity rules",
+		},
+		{
+			place.InvalidPodTerm{Anti: true, Index: 1, Problem: "unknown operator"},
+			"pod anti-affinity term 1 is unreadable: unknown operator",
+			"correct the term",
+			"node(s) didn't match pod affinity rules",
+		},
+		{
+			place.OnePerDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Node: "w-1"},
+			"one per zone: in a it is on node w-1",
+			"change the pod affinity to itself",
+			"node(s) didn't match pod anti-affinity rules",
+		},
+		{
+			place.OneDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Chosen: "b"},
+			"all in one zone: it is in b",
+			"change the pod affinity to itself",
+			"node(s) didn't match pod affinity rules",
+		},
 	} {
 		name := reflect.TypeOf(c.reason).Name()
+		tested[name] = true
 		if got := Reason(c.reason); got != c.text {
 			t.Errorf("Reason(%s)\n got %s\nwant %s", name, got, c.text)
 		}
@@ -120,6 +188,11 @@ func TestReason(t *testing.T) {
 		}
 		if got := schedulerText(c.reason); got != c.kubernetes {
 			t.Errorf("schedulerText(%s)\n got %s\nwant %s", name, got, c.kubernetes)
+		}
+	}
+	for _, name := range reasonTypes(t) {
+		if !tested[name] {
+			t.Errorf("no test for the text of %s", name)
 		}
 	}
 }
@@ -152,4 +225,22 @@ func TestUnschedulable(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
 		}
 	}
+}
+
+// reasonTypes lists the types that core/place declares to be reasons.
+func reasonTypes(t *testing.T) []string {
+	file, err := parser.ParseFile(token.NewFileSet(), "../core/place/reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, decl := range file.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name == "isReason" {
+			names = append(names, f.Recv.List[0].Type.(*ast.Ident).Name)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("no reasons found")
+	}
+	return names
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
@@ -24,10 +25,12 @@ import (
 // and what the scheduler writes then. Rewrite them with -rewrite, and commit
 // only what you understand.
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		w := newWorld(t)
-		datadriven.RunTest(t, path, w.run)
-	})
+	for _, path := range placetest.Transcripts(t) {
+		t.Run(path, func(t *testing.T) {
+			w := newWorld(t)
+			datadriven.RunTest(t, path, w.run)
+		})
+	}
 }
 
 // world is an API server of maps, and a scheduler that is stepped by hand.
@@ -82,7 +85,7 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "delete-nodes":
 		for name := range strings.FieldsSeq(d.Input) {
-			w.s.removeNode(&corev1.Node{ObjectMeta: placetest.Named(name)})
+			w.s.removeNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
 		}
 	case "finish":
 		for name := range strings.FieldsSeq(d.Input) {

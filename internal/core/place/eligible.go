@@ -13,6 +13,9 @@ type Verdict struct {
 	Run bool
 	// Continue: a pod that is already there may stay.
 	Continue bool
+	// Grace: a pod that is there has to leave only because of other pods,
+	// which come and go, so it leaves after a grace. Implies not Continue.
+	Grace bool
 	// Reasons is all that speaks against running, in the order of the
 	// filters; empty exactly if Run.
 	Reasons []Reason

@@ -5,17 +5,33 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// question is one pod's, asked of one node or of many.
+type question struct {
+	c *Cluster
+	s *Subject
+	// asDaemon asks for the eligibility of a daemon: what its own pods do to
+	// each other is settled by Coverage.
+	asDaemon bool
+}
+
 // Fits lists all that keeps the pod from being bound to the node now, in the
 // order of the filters; nothing if it fits. The node must be known.
 func (c *Cluster) Fits(s *Subject, node string) []Reason {
-	state := c.nodes[node]
+	q := &question{c: c, s: s}
+	return q.fits(c.nodes[node])
+}
+
+func (q *question) fits(state *nodeState) []Reason {
 	var out []Reason
-	if state.node.Spec.Unschedulable && !tolerates(s.tolerations, &unschedulableTaint) {
+	if state.node.Spec.Unschedulable && !tolerates(q.s.tolerations, &unschedulableTaint) {
 		out = append(out, NodeUnschedulable{})
 	}
-	out = s.againstNode(state.node, out)
-	out = s.againstPorts(state, out)
-	return s.againstResources(state, out)
+	out = q.s.againstNode(state.node, out)
+	out = q.s.againstPorts(state, out)
+	out = q.s.againstResources(state, out)
+	out = q.againstAffinity(state, out)
+	out = q.againstAntiAffinity(state, out)
+	return q.againstHolders(state, out)
 }
 
 // unschedulableTaint stands for a cordon: who tolerates the taint tolerates

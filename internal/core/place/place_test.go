@@ -2,12 +2,14 @@ package place
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/garrison-project/garrison/internal/core/place/placetest"
@@ -17,72 +19,159 @@ import (
 // asked of, and its nodes in the order of the file.
 type transcript struct {
 	cluster *Cluster
-	nodes   []*corev1.Node
+	nodes   []string
 }
 
 // TestTranscripts runs the golden files in testdata, which read as a manual of
 // placement. Rewrite them with -rewrite, and commit only what you understand.
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		tr := &transcript{}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			out := tr.run(t, d)
-			for range 20 {
-				if again := tr.run(t, d); again != out {
-					d.Fatalf(t, "equal inputs gave two answers:\n%s\n%s", out, again)
-				}
-			}
-			return out
+	for _, path := range placetest.Transcripts(t) {
+		t.Run(path, func(t *testing.T) {
+			tr := &transcript{cluster: NewCluster()}
+			datadriven.RunTest(t, path, tr.run)
 		})
-	})
+	}
 }
 
 func (tr *transcript) run(t *testing.T, d *datadriven.TestData) string {
-	switch d.Cmd {
-	case "nodes":
+	if change, ok := changes[d.Cmd]; ok {
+		return change(tr, t, d)
+	}
+	ask, ok := questions[d.Cmd]
+	if !ok {
+		d.Fatalf(t, "unknown command %s", d.Cmd)
+	}
+	out := ask(tr, t, d)
+	for range 20 {
+		if again := ask(tr, t, d); again != out {
+			d.Fatalf(t, "equal inputs gave two answers:\n%s\n%s", out, again)
+		}
+	}
+	return out
+}
+
+type command func(tr *transcript, t *testing.T, d *datadriven.TestData) string
+
+// changes alter the cluster and answer whom that affects.
+var changes = map[string]command{
+	"new-cluster": func(tr *transcript, _ *testing.T, _ *datadriven.TestData) string {
 		tr.cluster, tr.nodes = NewCluster(), nil
-		for line := range strings.Lines(d.Input) {
+		return ""
+	},
+	"nodes": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected {
 			n, err := placetest.Node(line)
 			if err != nil {
 				d.Fatalf(t, "%v", err)
 			}
-			tr.nodes = append(tr.nodes, n)
-			tr.cluster.SetNode(n)
-		}
+			if tr.cluster.Node(n.Name) == nil {
+				tr.nodes = append(tr.nodes, n.Name)
+			}
+			return tr.cluster.SetNode(n)
+		})
+	},
+	"delete-nodes": func(tr *transcript, _ *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected {
+			tr.nodes = slices.DeleteFunc(tr.nodes, func(name string) bool { return name == line })
+			return tr.cluster.RemoveNode(line)
+		})
+	},
+	"pods": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected { return tr.place(t, d, line) })
+	},
+	"pod": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.formatAffected(tr.place(t, d, d.Input))
+	},
+	"delete-pods": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected {
+			return tr.cluster.Remove(ForPod(parsePod(t, d, line)).Key)
+		})
+	},
+	"namespaces": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected {
+			pod := parsePod(t, d, line) // a name and labels
+			return tr.cluster.SetNamespace(pod.Name, pod.Labels)
+		})
+	},
+	"follow": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		tr.cluster.Follow(daemonSubject(t, d))
 		return ""
-	case "pods":
-		for line := range strings.Lines(d.Input) {
-			pod := parsePod(t, d, line)
-			tr.cluster.Place(ForPod(pod), pod.Spec.NodeName)
-		}
-		return ""
-	case "daemon":
+	},
+}
+
+// questions leave the cluster as it is.
+var questions = map[string]command{
+	"daemon": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		s := ForDaemon(parseDaemon(t, d))
 		return tr.each(func(n *corev1.Node) string { return formatVerdict(Eligible(s, n)) })
-	case "fit":
+	},
+	"cover": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		var b strings.Builder
+		for _, v := range tr.cluster.Coverage(daemonSubject(t, d)) {
+			b.WriteString(v.Node + ":" + formatVerdict(v.Verdict))
+		}
+		return b.String()
+	},
+	"fit": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		s := ForPod(parsePod(t, d, d.Input))
 		return tr.each(func(n *corev1.Node) string { return formatFit(tr.cluster.Fits(s, n.Name)) })
-	case "prefer":
-		s := ForDaemon(parseDaemon(t, d))
-		return tr.each(func(n *corev1.Node) string { return fmt.Sprintf(" %d\n", Preference(s, n)) })
-	case "tolerations":
+	},
+	"prefer": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		s := daemonSubject(t, d)
+		return tr.each(func(n *corev1.Node) string { return fmt.Sprintf(" %d\n", tr.cluster.Preference(s, n.Name)) })
+	},
+	"tolerations": func(_ *transcript, t *testing.T, d *datadriven.TestData) string {
 		return formatTolerations(parseDaemon(t, d).Spec.Template.Spec)
-	case "pinned":
+	},
+	"pinned": func(_ *transcript, t *testing.T, d *datadriven.TestData) string {
 		node, ok := PinnedNode(&corev1.Pod{Spec: parseDaemon(t, d).Spec.Template.Spec})
 		if !ok {
 			return "not pinned\n"
 		}
 		return "pinned to " + node + "\n"
-	default:
-		d.Fatalf(t, "unknown command %s", d.Cmd)
-		return ""
+	},
+}
+
+// change applies a change for each line of the input.
+func (tr *transcript) change(d *datadriven.TestData, apply func(line string) []Affected) string {
+	var b strings.Builder
+	for line := range strings.Lines(d.Input) {
+		b.WriteString(tr.formatAffected(apply(strings.TrimSpace(line))))
 	}
+	return b.String()
+}
+
+func (tr *transcript) place(t *testing.T, d *datadriven.TestData, text string) []Affected {
+	pod := parsePod(t, d, text)
+	return tr.cluster.Place(ForPod(pod), pod.Spec.NodeName)
+}
+
+func (tr *transcript) formatAffected(all []Affected) string {
+	var b strings.Builder
+	for _, a := range all {
+		where := "everywhere"
+		if a.TopologyKey != "" {
+			where = a.TopologyKey + "=" + a.Value
+		}
+		fmt.Fprintf(&b, "affects %s %s: %s\n", a.Daemon, where, strings.Join(tr.cluster.NodesIn(a), " "))
+	}
+	return b.String()
+}
+
+// daemonSubject reads the notation of a pod as that of a DaemonSet whose UID is
+// its name.
+func daemonSubject(t *testing.T, d *datadriven.TestData) *Subject {
+	pod := parsePod(t, d, d.Input)
+	ds := &appsv1.DaemonSet{}
+	ds.Namespace, ds.Name, ds.UID = pod.Namespace, pod.Name, types.UID(pod.Name)
+	ds.Spec.Template.Labels, ds.Spec.Template.Spec = pod.Labels, pod.Spec
+	return ForDaemon(ds)
 }
 
 func (tr *transcript) each(ask func(*corev1.Node) string) string {
 	var b strings.Builder
-	for _, n := range tr.nodes {
-		b.WriteString(n.Name + ":" + ask(n))
+	for _, name := range tr.nodes {
+		b.WriteString(name + ":" + ask(tr.cluster.Node(name)))
 	}
 	return b.String()
 }
@@ -111,6 +200,8 @@ func formatVerdict(v Verdict) string {
 		word = " run\n"
 	case v.Continue:
 		word = " stay\n"
+	case v.Grace:
+		word = " no, after a grace\n"
 	}
 	return word + formatReasons(v.Reasons)
 }

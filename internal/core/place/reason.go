@@ -18,16 +18,21 @@ const (
 	NodeAffinityFilter
 	PortFilter
 	ResourceFilter
+	PodAffinityFilter
 )
 
 // FilterSet is a set of filters.
 type FilterSet uint16
 
-// RoomFilters are those that pods which leave a node can satisfy.
-const RoomFilters FilterSet = 1<<PortFilter | 1<<ResourceFilter
+// RoomFilters are those that pods which leave a node can satisfy for others on
+// this node; CompanyFilters hang on pods wherever they are.
+const (
+	RoomFilters    FilterSet = 1<<PortFilter | 1<<ResourceFilter
+	CompanyFilters FilterSet = 1 << PodAffinityFilter
+)
 
 // AllFilters has every filter.
-const AllFilters FilterSet = 1<<(ResourceFilter+1) - 1
+const AllFilters FilterSet = 1<<(PodAffinityFilter+1) - 1
 
 // With returns the set with the filter added.
 func (set FilterSet) With(f Filter) FilterSet { return set | 1<<f }
@@ -139,31 +144,112 @@ type TooManyPods struct {
 	Allowed int64
 }
 
-func (NodeUnschedulable) Filter() Filter    { return NodeUnschedulableFilter }
-func (NodeNameMismatch) Filter() Filter     { return NodeNameFilter }
-func (UntoleratedTaint) Filter() Filter     { return TaintFilter }
-func (NodeSelectorMismatch) Filter() Filter { return NodeAffinityFilter }
-func (NodeAffinityMismatch) Filter() Filter { return NodeAffinityFilter }
-func (PortConflict) Filter() Filter         { return PortFilter }
-func (InsufficientResource) Filter() Filter { return ResourceFilter }
-func (TooManyPods) Filter() Filter          { return ResourceFilter }
+// PodTerm describes a term of pod affinity or anti-affinity.
+type PodTerm struct {
+	// Index is the position among the required terms of its kind.
+	Index int
+	// Selector is the label selector as text, label keys merged in; "*" is
+	// every pod, "-" is none.
+	Selector string
+	// Namespaces are sorted; NamespaceSelector is "" if there is none.
+	Namespaces        []string
+	NamespaceSelector string
+	TopologyKey       string
+}
 
-func (NodeUnschedulable) Preemptable() bool    { return false }
-func (NodeNameMismatch) Preemptable() bool     { return false }
-func (UntoleratedTaint) Preemptable() bool     { return false }
-func (NodeSelectorMismatch) Preemptable() bool { return false }
-func (NodeAffinityMismatch) Preemptable() bool { return false }
-func (PortConflict) Preemptable() bool         { return true }
-func (TooManyPods) Preemptable() bool          { return true }
+// PodAffinityMismatch: in the node's domain is no pod that a required affinity
+// term selects. Without the topology key a node is in no domain.
+type PodAffinityMismatch struct {
+	PodTerm
+	Topology Label
+}
+
+// PodAntiAffinityConflict: in the node's domain is a pod that a required
+// anti-affinity term selects.
+type PodAntiAffinityConflict struct {
+	PodTerm
+	Topology Label
+	// Pod is the first of them by name.
+	Pod types.NamespacedName
+}
+
+// ExistingAntiAffinityConflict: in the node's domain is a pod that does not
+// want the pod there.
+type ExistingAntiAffinityConflict struct {
+	TopologyKey string
+	Topology    Label
+	// Pod is the first of them by name.
+	Pod types.NamespacedName
+}
+
+// InvalidPodTerm: a required term cannot be read, so it cannot be kept.
+type InvalidPodTerm struct {
+	Anti    bool
+	Index   int
+	Problem string
+}
+
+// OnePerDomain: the daemon keeps away from itself over a domain, and another
+// node of the domain is its place.
+type OnePerDomain struct {
+	TopologyKey string
+	Topology    Label
+	// Node is the one that was chosen.
+	Node string
+}
+
+// OneDomain: the daemon keeps to itself in one domain, and another domain is
+// its place.
+type OneDomain struct {
+	TopologyKey string
+	Topology    Label
+	// Chosen is the value of the topology key that was chosen.
+	Chosen string
+}
+
+func (NodeUnschedulable) Filter() Filter            { return NodeUnschedulableFilter }
+func (NodeNameMismatch) Filter() Filter             { return NodeNameFilter }
+func (UntoleratedTaint) Filter() Filter             { return TaintFilter }
+func (NodeSelectorMismatch) Filter() Filter         { return NodeAffinityFilter }
+func (NodeAffinityMismatch) Filter() Filter         { return NodeAffinityFilter }
+func (PortConflict) Filter() Filter                 { return PortFilter }
+func (InsufficientResource) Filter() Filter         { return ResourceFilter }
+func (TooManyPods) Filter() Filter                  { return ResourceFilter }
+func (PodAffinityMismatch) Filter() Filter          { return PodAffinityFilter }
+func (PodAntiAffinityConflict) Filter() Filter      { return PodAffinityFilter }
+func (ExistingAntiAffinityConflict) Filter() Filter { return PodAffinityFilter }
+func (InvalidPodTerm) Filter() Filter               { return PodAffinityFilter }
+func (OnePerDomain) Filter() Filter                 { return PodAffinityFilter }
+func (OneDomain) Filter() Filter                    { return PodAffinityFilter }
+
+func (NodeUnschedulable) Preemptable() bool            { return false }
+func (NodeNameMismatch) Preemptable() bool             { return false }
+func (UntoleratedTaint) Preemptable() bool             { return false }
+func (NodeSelectorMismatch) Preemptable() bool         { return false }
+func (NodeAffinityMismatch) Preemptable() bool         { return false }
+func (PortConflict) Preemptable() bool                 { return true }
+func (TooManyPods) Preemptable() bool                  { return true }
+func (PodAffinityMismatch) Preemptable() bool          { return false }
+func (PodAntiAffinityConflict) Preemptable() bool      { return true }
+func (ExistingAntiAffinityConflict) Preemptable() bool { return true }
+func (InvalidPodTerm) Preemptable() bool               { return false }
+func (OnePerDomain) Preemptable() bool                 { return false }
+func (OneDomain) Preemptable() bool                    { return false }
 
 // Preemptable is false for a request that exceeds the empty node.
 func (r InsufficientResource) Preemptable() bool { return r.Requested <= r.Allocatable }
 
-func (NodeUnschedulable) isReason()    {}
-func (NodeNameMismatch) isReason()     {}
-func (UntoleratedTaint) isReason()     {}
-func (NodeSelectorMismatch) isReason() {}
-func (NodeAffinityMismatch) isReason() {}
-func (PortConflict) isReason()         {}
-func (InsufficientResource) isReason() {}
-func (TooManyPods) isReason()          {}
+func (NodeUnschedulable) isReason()            {}
+func (NodeNameMismatch) isReason()             {}
+func (UntoleratedTaint) isReason()             {}
+func (NodeSelectorMismatch) isReason()         {}
+func (NodeAffinityMismatch) isReason()         {}
+func (PortConflict) isReason()                 {}
+func (InsufficientResource) isReason()         {}
+func (TooManyPods) isReason()                  {}
+func (PodAffinityMismatch) isReason()          {}
+func (PodAntiAffinityConflict) isReason()      {}
+func (ExistingAntiAffinityConflict) isReason() {}
+func (InvalidPodTerm) isReason()               {}
+func (OnePerDomain) isReason()                 {}
+func (OneDomain) isReason()                    {}

@@ -30,6 +30,12 @@ type Subject struct {
 	preferred   []preferredTerm
 	tolerations []corev1.Toleration
 
+	labels map[string]string
+	// owner is the DaemonSet that controls the pod, or "".
+	owner types.UID
+	// pods is nil without pod affinity and anti-affinity.
+	pods *podTerms
+
 	requests Resources
 	ports    []HostPort
 }
@@ -42,6 +48,9 @@ func ForDaemon(ds *appsv1.DaemonSet) *Subject {
 			Namespace: ds.Namespace,
 			Name:      ds.Name,
 			Labels:    ds.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(ds, appsv1.SchemeGroupVersion.WithKind("DaemonSet")),
+			},
 		},
 		Spec: ds.Spec.Template.Spec,
 	}
@@ -61,6 +70,9 @@ func ForPod(pod *corev1.Pod) *Subject {
 		nodeName:     spec.NodeName,
 		nodeSelector: sortedPairs(spec.NodeSelector),
 		tolerations:  spec.Tolerations,
+		labels:       pod.Labels,
+		owner:        daemonSetOf(pod),
+		pods:         compilePodTerms(pod),
 		requests:     requestsOf(pod),
 		ports:        hostPortsOf(spec),
 	}
@@ -78,4 +90,12 @@ func nodeAffinity(spec *corev1.PodSpec) *corev1.NodeAffinity {
 		return nil
 	}
 	return spec.Affinity.NodeAffinity
+}
+
+// daemonSetOf returns the UID of the DaemonSet that controls the pod, or "".
+func daemonSetOf(pod *corev1.Pod) types.UID {
+	if ref := metav1.GetControllerOfNoCopy(pod); ref != nil && ref.Kind == "DaemonSet" {
+		return ref.UID
+	}
+	return ""
 }

@@ -7,8 +7,11 @@ package placetest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -158,5 +161,21 @@ func Pin(spec *corev1.PodSpec, node string) {
 	}
 }
 
-// Named is the metadata of a cluster-wide object.
-func Named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+// Transcripts lists the golden files of the package under test: those directly
+// in testdata.
+func Transcripts(t *testing.T) []string {
+	entries, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			paths = append(paths, filepath.Join("testdata", e.Name()))
+		}
+	}
+	if len(paths) == 0 {
+		t.Fatal("no transcripts in testdata")
+	}
+	return paths
+}

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/garrison-project/garrison/internal/cluster"
 )
 
 // run executes one command line in this process.
@@ -55,6 +59,14 @@ func TestCompletion(t *testing.T) {
 		if code, stdout, _ := run("completion", shell); code != exitOK || !strings.Contains(stdout, "garrison") {
 			t.Errorf("completion %s: code %d, %d bytes", shell, code, len(stdout))
 		}
+	}
+}
+
+func TestCompletionReachesIntoKubectl(t *testing.T) {
+	t.Setenv("KUBECONFIG", "")
+	code, stdout, _ := run("__complete", "kubectl", "--data-dir", t.TempDir(), "rollout", "st")
+	if code != exitOK || !strings.HasPrefix(stdout, "status\t") || !strings.Contains(stdout, "\n:4\n") {
+		t.Errorf("code %d, stdout %q", code, stdout)
 	}
 }
 
@@ -150,5 +162,44 @@ func TestPrintFatal(t *testing.T) {
 		if printFatal(&out, tc.message, tc.hint); out.String() != tc.want {
 			t.Errorf("printFatal(%q, %q) = %q, want %q", tc.message, tc.hint, out.String(), tc.want)
 		}
+	}
+}
+
+func TestUpChecksItsFlags(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--port=70000":                    "--port must be between 0 and 65535, not 70000",
+		"--port=-1":                       "--port must be between 0 and 65535, not -1",
+		"--bind-address=everywhere":       `--bind-address must be an IP address, not "everywhere"`,
+		"--simulate-nodes=-1":             "--simulate-nodes must not be negative",
+		"--simulate-nodes=100001":         "--simulate-nodes must be at most 100000",
+		"--node-monitor-grace-period=-1s": "--node-monitor-grace-period must be positive",
+		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
+		"--v=-1":                          "-v must not be negative",
+	} {
+		for _, command := range []string{"up", "server"} {
+			code, stdout, stderr := run(command, "--data-dir", t.TempDir(), flag)
+			if code != exitUsage || stdout != "" || !strings.Contains(stderr, "error: "+want+"\n") {
+				t.Errorf("garrison %s %s: code %d, stdout %q, stderr %q; want %q", command, flag, code, stdout, stderr, want)
+			}
+		}
+	}
+}
+
+func TestUpConfig(t *testing.T) {
+	flags := &upFlags{bindAddress: "::1", port: 0, etcdServers: []string{"https://db:2379"}, simulateNodes: 3, grace: time.Minute}
+	got, err := flags.config("relative")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cluster.Config{
+		DataDir: filepath.Join(here, "relative"), BindAddress: "::1", EtcdServers: []string{"https://db:2379"},
+		SimulateNodes: 3, NodeMonitorGracePeriod: time.Minute,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("config = %+v, want %+v", got, want)
 	}
 }

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,13 @@ $KUBECONFIG names another or the command runs inside a pod.`,
 			}
 			return runKubectl(in, args)
 		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			args, err := in.takeDataDir(args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveError
+			}
+			return completeKubectl(in, append(args, toComplete))
+		},
 	}
 }
 
@@ -65,23 +74,48 @@ func (in *invocation) takeDataDir(args []string) ([]string, error) {
 // plugins and its exit codes are what users and scripts know. It ends the
 // process where kubectl fails.
 func runKubectl(in *invocation, args []string) error {
-	arguments := append([]string{"kubectl"}, args...)
 	hint := defaultKubeconfig(in.dataDir)
 	cmdutil.BehaviorOnFatal(func(message string, code int) {
 		printFatal(in.streams.Err, message, hint)
 		os.Exit(code)
 	})
-	if _, err := logs.GlogSetter(kubectl.GetLogVerbosity(arguments)); err != nil {
+	if _, err := logs.GlogSetter(kubectl.GetLogVerbosity(args)); err != nil {
 		return usagef("-v: %w", err)
 	}
+	cmdutil.CheckErr(basecli.RunNoErrOutput(newKubectl(in.streams, args)))
+	return nil
+}
+
+// newKubectl returns kubectl's own command line for one invocation.
+func newKubectl(streams Streams, args []string) *cobra.Command {
 	command := kubectl.NewDefaultKubectlCommandWithArgs(kubectl.KubectlOptions{
 		PluginHandler: kubectl.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
-		Arguments:     arguments,
-		IOStreams:     genericiooptions.IOStreams{In: in.streams.In, Out: in.streams.Out, ErrOut: in.streams.Err},
+		Arguments:     append([]string{"kubectl"}, args...),
+		IOStreams:     genericiooptions.IOStreams{In: streams.In, Out: streams.Out, ErrOut: streams.Err},
 	})
 	command.SetArgs(args)
-	cmdutil.CheckErr(basecli.RunNoErrOutput(command))
-	return nil
+	return command
+}
+
+// completeKubectl asks kubectl how a command line may go on. The last argument
+// is the word to complete.
+func completeKubectl(in *invocation, args []string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	defaultKubeconfig(in.dataDir)
+	var out bytes.Buffer
+	command := newKubectl(Streams{In: in.streams.In, Out: &out, Err: io.Discard}, append([]string{cobra.ShellCompRequestCmd}, args...))
+	command.SetOut(&out)
+	command.SetErr(io.Discard)
+	if err := command.Execute(); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	// A line for each completion, then a colon and the directive.
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	last := len(lines) - 1
+	directive, err := strconv.Atoi(strings.TrimPrefix(lines[last], ":"))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return lines[:last], cobra.ShellCompDirective(directive)
 }
 
 // defaultKubeconfig points kubectl at the data directory where nothing else says

@@ -121,6 +121,8 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 		return none, usagef("--simulate-nodes must be at most %d", maxSimulatedNodes)
 	case f.grace <= 0:
 		return none, usagef("--node-monitor-grace-period must be positive")
+	case f.verbosity < 0:
+		return none, usagef("-v must not be negative")
 	}
 	for _, server := range f.etcdServers {
 		if u, err := url.Parse(server); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {

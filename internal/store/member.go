@@ -125,12 +125,12 @@ func memberConfig(dir string, failed chan<- error) *embed.Config {
 }
 
 // guard turns a panic of f into an error, reads beyond the end of a mapped
-// file included: this is how a damaged database shows itself.
+// file included: this is how damaged data shows itself.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("the database is damaged: %v", r)
+			err = fmt.Errorf("the data in it is damaged: %v", r)
 		}
 	}()
 	return f()
@@ -156,8 +156,8 @@ func inspect(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = os.Stat(database)
-	haveDatabase := err == nil
+	info, err := os.Stat(database)
+	haveDatabase := err == nil && info.Size() > 0
 	if _, err := os.Stat(filepath.Join(dir, initialized)); err == nil {
 		switch {
 		case !haveDatabase:
@@ -173,18 +173,32 @@ func inspect(dir string) error {
 }
 
 func lost(file string) error {
-	return fmt.Errorf("%s is missing, though this directory was in use: restore it from a backup, or remove the directory to start with nothing", file)
+	return fmt.Errorf("%s is missing or empty, though this directory was in use: restore it from a backup, or remove the directory to start with nothing", file)
 }
 
-// inspectDatabase opens the database as etcd will. A process other than ours
-// that has it open is reported, where etcd would wait for ever.
+// inspectDatabase opens the database as etcd will and visits every page, which
+// panics at one that is damaged: in etcd this would end the process. A process
+// that has it open is reported; etcd would wait for it for ever.
 func inspectDatabase(file string) error {
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true, Timeout: time.Second})
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return fmt.Errorf("%s is in use by another process", file)
 	}
 	if err != nil {
 		return fmt.Errorf("the database %s is damaged: %w", file, err)
 	}
-	return db.Close()
+	defer db.Close()
+	return db.View(func(tx *bbolt.Tx) error {
+		if info, err := os.Stat(file); err != nil || info.Size() < tx.Size() {
+			return errors.Join(err, fmt.Errorf("the database %s is damaged: its end is missing", file))
+		}
+		return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(key, _ []byte) error {
+				if len(key) == 0 {
+					return fmt.Errorf("the database %s is damaged: an empty key in %s", file, bucket)
+				}
+				return nil
+			})
+		})
+	})
 }

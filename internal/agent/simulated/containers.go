@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/garrison-project/garrison/internal/podstatus"
 )
 
 // unpullableTag is the image tag that no registry has.
@@ -150,10 +152,8 @@ func pullError(image string) string {
 // pullFailedAt returns when a pod stopped being ready, which for a pod that
 // waits for an image is when the pull failed. (Waiting states carry no time.)
 func pullFailedAt(status *corev1.PodStatus) time.Time {
-	for _, c := range status.Conditions {
-		if c.Type == corev1.ContainersReady {
-			return c.LastTransitionTime.Time
-		}
+	if c := podstatus.Condition(status, corev1.ContainersReady); c != nil {
+		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
 }

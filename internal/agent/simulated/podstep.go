@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/garrison-project/garrison/internal/podstatus"
 )
 
 // podView is all that a step of a pod depends on. It is not modified.
@@ -38,7 +40,7 @@ type podEvent struct {
 func stepPod(v podView) podTurn {
 	pod := v.Pod
 	switch {
-	case isTerminal(pod):
+	case podstatus.IsTerminal(pod):
 		return podTurn{Delete: pod.DeletionTimestamp != nil && !lastGraceSpent(pod)}
 	case pod.DeletionTimestamp != nil:
 		return stepTerminating(v)
@@ -77,10 +79,6 @@ func stepTerminating(v podView) podTurn {
 		return podTurn{Status: stopped(v, corev1.PodSucceeded)}
 	}
 	return podTurn{Delete: true}
-}
-
-func isTerminal(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
 // lastGraceSpent tells that a deletion with grace 0 was accepted already, so
@@ -237,27 +235,15 @@ func setAddresses(status *corev1.PodStatus, v podView) {
 	}
 }
 
-// conditions edits the conditions of a pod status.
+// conditions writes the conditions of a pod status, all at one time.
 type conditions struct {
 	status     *corev1.PodStatus
 	generation int64
 	now        metav1.Time
 }
 
-// set writes a condition; its time moves only when its status does.
 func (c conditions) set(kind corev1.PodConditionType, value corev1.ConditionStatus, reason, message string) {
-	for i := range c.status.Conditions {
-		old := &c.status.Conditions[i]
-		if old.Type != kind {
-			continue
-		}
-		if old.Status != value {
-			old.Status, old.LastTransitionTime = value, c.now
-		}
-		old.Reason, old.Message, old.ObservedGeneration = reason, message, c.generation
-		return
-	}
-	c.status.Conditions = append(c.status.Conditions, corev1.PodCondition{
+	podstatus.SetCondition(c.status, corev1.PodCondition{
 		Type: kind, Status: value, Reason: reason, Message: message,
 		LastTransitionTime: c.now, ObservedGeneration: c.generation,
 	})
@@ -292,21 +278,12 @@ func setConditions(pod *corev1.Pod, status *corev1.PodStatus, now metav1.Time) {
 func closedGates(pod *corev1.Pod) []string {
 	var closed []string
 	for _, gate := range pod.Spec.ReadinessGates {
-		switch value, found := conditionStatus(&pod.Status, gate.ConditionType); {
-		case !found:
+		switch c := podstatus.Condition(&pod.Status, gate.ConditionType); {
+		case c == nil:
 			closed = append(closed, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", gate.ConditionType))
-		case value != corev1.ConditionTrue:
-			closed = append(closed, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate.ConditionType, value))
+		case c.Status != corev1.ConditionTrue:
+			closed = append(closed, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", gate.ConditionType, c.Status))
 		}
 	}
 	return closed
-}
-
-func conditionStatus(status *corev1.PodStatus, kind corev1.PodConditionType) (corev1.ConditionStatus, bool) {
-	for _, c := range status.Conditions {
-		if c.Type == kind {
-			return c.Status, true
-		}
-	}
-	return "", false
 }

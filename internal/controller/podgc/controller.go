@@ -27,6 +27,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/cacheindex"
 	"github.com/garrison-project/garrison/internal/loop"
+	"github.com/garrison-project/garrison/internal/podstatus"
 )
 
 // Writer makes the controller's writes.
@@ -266,11 +267,15 @@ func (c *Controller) Step(ctx context.Context, key types.NamespacedName) (time.T
 // that a pod which finalizers keep does not look as if it ran.
 func (c *Controller) remove(ctx context.Context, pod *corev1.Pod, condition *corev1.PodCondition) error {
 	name := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
-	if !finished(pod) {
+	if !podstatus.IsTerminal(pod) {
 		failed := pod.DeepCopy()
 		failed.Status.Phase = corev1.PodFailed
 		failed.Status.ObservedGeneration = pod.Generation
-		setCondition(failed, condition, metav1.NewTime(c.Clock.Now()))
+		if condition != nil {
+			marked := *condition
+			marked.LastTransitionTime, marked.ObservedGeneration = metav1.NewTime(c.Clock.Now()), pod.Generation
+			podstatus.SetCondition(&failed.Status, marked)
+		}
 		if _, err := c.Writer.UpdatePodStatus(ctx, failed); err != nil {
 			return ignoreGone(err, "fail", name)
 		}
@@ -286,22 +291,4 @@ func ignoreGone(err error, doing string, pod types.NamespacedName) error {
 		return nil
 	}
 	return fmt.Errorf("%s pod %s: %w", doing, pod, err)
-}
-
-func setCondition(pod *corev1.Pod, condition *corev1.PodCondition, now metav1.Time) {
-	if condition == nil {
-		return
-	}
-	next := *condition
-	next.LastTransitionTime, next.ObservedGeneration = now, pod.Generation
-	for i, old := range pod.Status.Conditions {
-		if old.Type == next.Type {
-			if old.Status == next.Status {
-				next.LastTransitionTime = old.LastTransitionTime
-			}
-			pod.Status.Conditions[i] = next
-			return
-		}
-	}
-	pod.Status.Conditions = append(pod.Status.Conditions, next)
 }

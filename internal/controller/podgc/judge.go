@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/garrison-project/garrison/internal/podstatus"
 )
 
 // view is all that the judgement of one pod depends on. It is not modified.
@@ -33,7 +35,7 @@ type verdict struct {
 // judge says whether a pod has nobody left who would end it.
 func judge(v view) verdict {
 	pod := v.Pod
-	if pod.DeletionTimestamp != nil && finished(pod) && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == 0 {
+	if pod.DeletionTimestamp != nil && podstatus.IsTerminal(pod) && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == 0 {
 		return verdict{} // only finalizers hold it
 	}
 	switch {
@@ -51,11 +53,6 @@ func judge(v view) verdict {
 	}}
 }
 
-// finished tells whether nothing of the pod runs any more.
-func finished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
 // outOfService tells whether someone has declared a node dead: it is tainted
 // so, and it is not ready.
 func outOfService(node *corev1.Node) bool {
@@ -71,7 +68,7 @@ func outOfService(node *corev1.Node) bool {
 func excess(pods []*corev1.Pod, keep int) []*corev1.Pod {
 	var all []*corev1.Pod
 	for _, pod := range pods {
-		if finished(pod) {
+		if podstatus.IsTerminal(pod) {
 			all = append(all, pod)
 		}
 	}

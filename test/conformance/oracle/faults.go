@@ -49,7 +49,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/scheduling/priorityclass"
 )
 
-var strategies = map[string]rest.RESTCreateStrategy{
+var strategies = map[string]rest.RESTCreateUpdateStrategy{
 	"ConfigMap":           configmap.Strategy,
 	"ControllerRevision":  controllerrevision.Strategy,
 	"DaemonSet":           daemonset.Strategy,
@@ -77,8 +77,12 @@ type fault struct {
 	// Value is what was put there; Removed says that the field was taken out.
 	Value   any  `json:"value,omitempty"`
 	Removed bool `json:"removed,omitempty"`
-	// Errors are type, field and detail of each error, sorted.
-	Errors []string `json:"errors"`
+	// Errors are field, type and detail of each error, sorted, when the object
+	// is created; UpdateErrors when the object as it was is updated to it, if
+	// such a request can come as far, which Updated says.
+	Errors       []string `json:"errors"`
+	UpdateErrors []string `json:"updateErrors,omitempty"`
+	Updated      bool     `json:"updated,omitempty"`
 }
 
 // writeFaults breaks every object of the manifests in every way, and writes what
@@ -95,7 +99,7 @@ func writeFaults(manifests, path string) error {
 	for _, object := range objects {
 		for _, f := range append([]fault{{}}, changes(object.Object, nil)...) {
 			f.Kind = object.GetKind()
-			if f.Errors, err = judge(object, f); errors.Is(err, errNotAsked) {
+			if err = judge(object, &f); errors.Is(err, errNotAsked) {
 				continue
 			} else if err != nil {
 				return fmt.Errorf("%s %v = %v: %w", f.Kind, f.Path, f.Value, err)
@@ -178,38 +182,83 @@ func changes(value any, path []any) []fault {
 // errNotAsked says that a change never reaches validation.
 var errNotAsked = errors.New("not a question for validation")
 
-// judge applies a change and returns upstream's errors.
-func judge(object *unstructured.Unstructured, f fault) ([]string, error) {
+// judge applies a change and fills in upstream's errors.
+func judge(object *unstructured.Unstructured, f *fault) error {
 	changed := object.DeepCopy()
 	if len(f.Path) > 0 {
-		changed.Object = change(changed.Object, f.Path, f).(map[string]any)
+		changed.Object = change(changed.Object, f.Path, *f).(map[string]any)
 	}
+	strategy, found := strategies[f.Kind]
+	if !found {
+		return fmt.Errorf("no strategy")
+	}
+	ctx := genericapirequest.WithNamespace(context.Background(), changed.GetNamespace())
+	ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{})
+	created, err := toInternal(object, changed)
+	if err != nil {
+		return err
+	}
+	strategy.PrepareForCreate(ctx, created)
+	if named, err := meta.Accessor(created); err != nil || named.GetName() != changed.GetName() {
+		return errNotAsked // a LimitRange without a name gets one
+	}
+	f.Errors = describe(strategy.Validate(ctx, created))
+
+	if changed.GetName() != object.GetName() || changed.GetNamespace() != object.GetNamespace() {
+		return nil // the server refuses the request: its address is another
+	}
+	f.Updated = true
+	old, err := toInternal(object, object)
+	if err != nil {
+		return err
+	}
+	updated, err := toInternal(object, changed)
+	if err != nil {
+		return err
+	}
+	strategy.PrepareForCreate(ctx, old)
+	if err := keepGeneration(updated, old); err != nil {
+		return err
+	}
+	strategy.PrepareForUpdate(ctx, updated, old)
+	f.UpdateErrors = describe(strategy.ValidateUpdate(ctx, updated, old))
+	return nil
+}
+
+// keepGeneration does what the storage does before a strategy sees an update.
+func keepGeneration(updated, old runtime.Object) error {
+	to, err := meta.Accessor(updated)
+	if err != nil {
+		return err
+	}
+	from, err := meta.Accessor(old)
+	if err != nil {
+		return err
+	}
+	to.SetGeneration(from.GetGeneration())
+	return nil
+}
+
+// toInternal decodes and defaults a changed object as the object's kind. Updates
+// need a version.
+func toInternal(object, changed *unstructured.Unstructured) (runtime.Object, error) {
 	gvk := object.GroupVersionKind()
+	changed = changed.DeepCopy()
+	changed.SetGroupVersionKind(gvk)
+	changed.SetResourceVersion("1")
 	data, err := changed.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
-	internal, _, err := legacyscheme.Codecs.UniversalDecoder(gvk.GroupVersion(), schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}).Decode(data, &gvk, nil)
+	internal := schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}
+	decoded, _, err := legacyscheme.Codecs.UniversalDecoder(internal).Decode(data, &gvk, nil)
 	if err != nil {
 		return nil, errNotAsked
 	}
-	if internal, err = legacyscheme.Scheme.ConvertToVersion(internal, schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}); err != nil {
-		return nil, errNotAsked
-	}
-	strategy, found := strategies[f.Kind]
-	if !found {
-		return nil, fmt.Errorf("no strategy")
-	}
-	ctx := genericapirequest.WithNamespace(context.Background(), changed.GetNamespace())
-	ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{})
-	strategy.PrepareForCreate(ctx, internal)
-	if named, err := meta.Accessor(internal); err != nil || named.GetName() != changed.GetName() {
-		return nil, errNotAsked // a LimitRange without a name gets one
-	}
-	if s, ok := internal.(*core.Service); ok && s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
+	if s, ok := decoded.(*core.Service); ok && s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
 		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP} // as the storage does before it validates
 	}
-	return describe(strategy.Validate(ctx, internal)), nil
+	return decoded, nil
 }
 
 // change returns value with f done at the end of path.
@@ -240,13 +289,15 @@ func change(value any, path []any, f fault) any {
 	}
 }
 
-// describe leaves out the bad values themselves: their text names the types of
-// the module that printed them.
+// describe leaves out the bad values themselves, and the difference that is
+// shown below a detail: their text names the types of the module that printed
+// them.
 func describe(errs field.ErrorList) []string {
 	all := []string{}
 	for _, e := range errs {
-		all = append(all, strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", e.Field, e.Type, e.Detail), ": "))
+		detail, _, _ := strings.Cut(e.Detail, "\n")
+		all = append(all, strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", e.Field, e.Type, detail), ": "))
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all) // some rules are applied twice
 }

@@ -42,6 +42,7 @@ func main() {
 	folder := os.Args[1]
 	err := errors.Join(
 		writeEligibility(filepath.Join(folder, "eligible.jsonl")),
+		writeDefaults(folder, filepath.Join(folder, "defaulted.yaml")),
 		writeFaults(filepath.Join(folder, "manifests"), filepath.Join(folder, "faults.jsonl")))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

@@ -66,15 +66,15 @@ func (p *podChecker) initContainers(at *field.Path) {
 	for i := range p.spec.InitContainers {
 		c, at, list := &p.spec.InitContainers[i], at.Index(i), at
 		p.container(c, at)
-		p.restartRules(c, at)
+		p.initRestartRules(c, at)
 		// Two nameless containers are reported as nameless, not as equal.
 		if names[c.Name] {
 			p.duplicate(at.Child("name"), c.Name)
 		} else if c.Name != "" {
 			names[c.Name] = true
 		}
-		// They run one by one, so each has the host's ports to itself. Upstream
-		// reports them under the first index, and clients may rely on it.
+		// They run one by one, so each has the host's ports to itself. The index
+		// is upstream's.
 		p.hostPorts(c, seen[string]{}, list.Index(0))
 		if isSidecar(c) {
 			p.lifecycle(c.Lifecycle, at.Child("lifecycle"))
@@ -244,6 +244,18 @@ func (p *podChecker) resizePolicy(policies []corev1.ContainerResizePolicy, at *f
 	}
 }
 
+// initRestartRules is restartRules, but for the rules of a container without a
+// policy of its own, which are not looked at.
+func (p *podChecker) initRestartRules(c *corev1.Container, at *field.Path) {
+	if c.RestartPolicy == nil && len(c.RestartPolicyRules) > 0 {
+		p.required(at.Child("restartPolicy"), rulesWithoutPolicy)
+		return
+	}
+	p.restartRules(c, at)
+}
+
+const rulesWithoutPolicy = "must specify restartPolicy when restart rules are used"
+
 // restartRules checks a container's own restart policy, and the exit codes it
 // makes exceptions for.
 func (p *podChecker) restartRules(c *corev1.Container, at *field.Path) {
@@ -252,7 +264,7 @@ func (p *podChecker) restartRules(c *corev1.Container, at *field.Path) {
 		if len(c.RestartPolicyRules) == 0 {
 			return
 		}
-		p.required(at.Child("restartPolicy"), "must specify restartPolicy when restart rules are used")
+		p.required(at.Child("restartPolicy"), rulesWithoutPolicy)
 	} else {
 		supported(&p.faults, at.Child("restartPolicy"), *c.RestartPolicy, corev1.ContainerRestartPolicyAlways,
 			corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)

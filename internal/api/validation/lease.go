@@ -10,15 +10,14 @@ import (
 
 // Lease checks a new lease.
 func Lease(lease *coordinationv1.Lease) field.ErrorList {
-	f := faults{list: apivalidation.ValidateObjectMeta(&lease.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)}
-	f.list = settle(f.list, metadataPath, "labels", "annotations")
+	f := faults{list: anyMeta(&lease.ObjectMeta, true, apivalidation.NameIsDNSSubdomain)}
 	f.leaseSpec(&lease.Spec, specPath)
 	return f.list
 }
 
 // LeaseUpdate checks a changed lease.
 func LeaseUpdate(lease, old *coordinationv1.Lease) field.ErrorList {
-	f := faults{list: metaUpdate(&lease.ObjectMeta, &old.ObjectMeta)}
+	f := faults{list: anyMetaUpdate(&lease.ObjectMeta, &old.ObjectMeta)}
 	f.leaseSpec(&lease.Spec, specPath)
 	return f.list
 }

@@ -21,29 +21,37 @@ var (
 
 // namespaced checks the metadata of a new object that lives in a namespace.
 func namespaced(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return objectMeta(meta, true, name, metadataPath)
+	return objectMeta(meta, true, name)
 }
 
 // clusterScoped checks the metadata of a new object that lives in none.
 func clusterScoped(meta *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return objectMeta(meta, false, name, metadataPath)
+	return objectMeta(meta, false, name)
 }
 
-func objectMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc, path *field.Path) field.ErrorList {
-	errs := settle(apivalidation.ValidateObjectMeta(meta, inNamespace, name, path), path, "labels", "annotations")
-	return append(errs, finalizerNames(meta.Finalizers, path)...)
+func objectMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return append(anyMeta(meta, inNamespace, name), finalizerNames(meta.Finalizers)...)
+}
+
+// anyMeta is objectMeta for the few kinds that take any finalizer.
+func anyMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(meta, inNamespace, name, metadataPath)
+	return settle(errs, metadataPath, "labels", "annotations")
 }
 
 // metaUpdate checks the metadata of a changed object.
 func metaUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
-	errs := settle(apivalidation.ValidateObjectMetaUpdate(meta, old, metadataPath), metadataPath, "labels", "annotations")
-	return append(errs, finalizerNames(meta.Finalizers, metadataPath)...)
+	return append(anyMetaUpdate(meta, old), finalizerNames(meta.Finalizers)...)
 }
 
-func finalizerNames(finalizers []string, path *field.Path) field.ErrorList {
+func anyMetaUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
+	return settle(apivalidation.ValidateObjectMetaUpdate(meta, old, metadataPath), metadataPath, "labels", "annotations")
+}
+
+func finalizerNames(finalizers []string) field.ErrorList {
 	var f faults
 	for i, name := range finalizers {
-		f.standardFinalizer(name, path.Child("finalizers").Index(i))
+		f.standardFinalizer(name, metadataPath.Child("finalizers").Index(i))
 	}
 	return f.list
 }

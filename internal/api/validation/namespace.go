@@ -24,7 +24,7 @@ func NamespaceUpdate(ns, old *corev1.Namespace) field.ErrorList {
 func NamespaceStatusUpdate(ns, old *corev1.Namespace) field.ErrorList {
 	f := faults{list: metaUpdate(&ns.ObjectMeta, &old.ObjectMeta)}
 	at, phase := statusPath.Child("Phase"), ns.Status.Phase
-	switch deleting := ns.DeletionTimestamp != nil; {
+	switch deleting := !ns.DeletionTimestamp.IsZero(); {
 	case !deleting && phase != corev1.NamespaceActive:
 		f.invalid(at, phase, "may only be 'Active' if `deletionTimestamp` is empty")
 	case deleting && phase != corev1.NamespaceTerminating:

@@ -93,8 +93,12 @@ func (f *faults) alwaysRunning(t *corev1.PodTemplateSpec, kind string, at *field
 // selects checks that the pods of a template are those that a selector finds.
 func (f *faults) selects(selector *metav1.LabelSelector, t *corev1.PodTemplateSpec, at *field.Path) {
 	if !selectorMatches(selector, t.Labels) {
-		f.invalid(at.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`")
+		f.unselected(t, at)
 	}
+}
+
+func (f *faults) unselected(t *corev1.PodTemplateSpec, at *field.Path) {
+	f.invalid(at.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`")
 }
 
 // Binding checks the assignment of a pod to a node.

@@ -5,6 +5,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -94,8 +95,8 @@ func (f *faults) replicationControllerSpec(spec *corev1.ReplicationControllerSpe
 		f.required(at.Child("template"), "")
 		return
 	}
-	if len(spec.Selector) > 0 {
-		f.selects(&metav1.LabelSelector{MatchLabels: spec.Selector}, spec.Template, at.Child("template"))
+	if !labels.SelectorFromSet(spec.Selector).Matches(labels.Set(spec.Template.Labels)) {
+		f.unselected(spec.Template, at.Child("template"))
 	}
 	f.add(podTemplate(spec.Template, at.Child("template"))...)
 	f.alwaysRunning(spec.Template, "ReplicationController", at.Child("template"))

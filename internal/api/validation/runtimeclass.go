@@ -9,7 +9,7 @@ import (
 
 // RuntimeClass checks a new runtime class.
 func RuntimeClass(rc *nodev1.RuntimeClass) field.ErrorList {
-	f := faults{list: clusterScoped(&rc.ObjectMeta, apivalidation.NameIsDNSSubdomain)}
+	f := faults{list: anyMeta(&rc.ObjectMeta, false, apivalidation.NameIsDNSSubdomain)}
 	if handler := field.NewPath("handler"); f.needs(handler, rc.Handler) {
 		f.label(handler, rc.Handler)
 	}
@@ -35,6 +35,6 @@ func RuntimeClass(rc *nodev1.RuntimeClass) field.ErrorList {
 
 // RuntimeClassUpdate checks a changed runtime class, whose handler must stay.
 func RuntimeClassUpdate(rc, old *nodev1.RuntimeClass) field.ErrorList {
-	errs := metaUpdate(&rc.ObjectMeta, &old.ObjectMeta)
+	errs := anyMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta)
 	return append(errs, unchanged(rc.Handler, old.Handler, field.NewPath("handler"))...)
 }

@@ -76,10 +76,10 @@ func (f *faults) addressUpdate(now, was *corev1.ServiceSpec) {
 		return
 	}
 	if !isHeadless(now) || !isHeadless(was) {
-		f.keepFirst(primary{one: "clusterIP", list: "clusterIPs", now: now.ClusterIPs, was: was.ClusterIPs}, now.IPFamilyPolicy)
+		f.keepFirst(primary{one: "clusterIP", list: "clusterIPs", now: now.ClusterIPs, was: was.ClusterIPs}, now)
 	}
 	if !isHeadless(now) && !isHeadless(was) {
-		f.keepFirst(primary{one: "ipFamily", list: "ipFamilies", now: texts(now.IPFamilies), was: texts(was.IPFamilies)}, now.IPFamilyPolicy)
+		f.keepFirst(primary{one: "ipFamily", list: "ipFamilies", now: texts(now.IPFamilies), was: texts(was.IPFamilies)}, now)
 	}
 }
 
@@ -99,14 +99,14 @@ func texts[T ~string](list []T) []string {
 
 // keepFirst checks the change of such a list. To let the second item go, the
 // policy must say that there is to be one only.
-func (f *faults) keepFirst(p primary, policy *corev1.IPFamilyPolicy) {
+func (f *faults) keepFirst(p primary, now *corev1.ServiceSpec) {
 	at := specPath.Child(p.list)
 	if len(p.now) < len(p.was) {
-		if len(p.now) == 0 {
+		if len(now.ClusterIPs) == 0 {
 			f.invalid(at.Index(0), p.now, "primary "+p.one+" can not be unset")
 		}
-		if len(p.now) == 1 && valueOf(policy) != corev1.IPFamilyPolicySingleStack {
-			f.invalid(specPath.Child("ipFamilyPolicy"), policy, "must be set to 'SingleStack' when releasing the secondary "+p.one)
+		if len(p.now) == 1 && valueOf(now.IPFamilyPolicy) != corev1.IPFamilyPolicySingleStack {
+			f.invalid(specPath.Child("ipFamilyPolicy"), now.IPFamilyPolicy, "must be set to 'SingleStack' when releasing the secondary "+p.one)
 		}
 	}
 	kept := len(p.now)

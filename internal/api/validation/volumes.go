@@ -60,7 +60,7 @@ func (p *podChecker) volumeSource(v *corev1.Volume, at *field.Path) {
 		p.needs(at.Child("volumeName"), v.ScaleIO.VolumeName)
 	})
 	one.check("csi", v.CSI != nil, func(at *field.Path) { p.csi(v.CSI, at) })
-	one.check("ephemeral", v.Ephemeral != nil, func(at *field.Path) { p.ephemeralVolume(v, at) })
+	one.check("ephemeral", v.Ephemeral != nil, func(*field.Path) { p.ephemeralVolume(v, at) })
 	one.check("image", v.Image != nil, func(at *field.Path) {
 		if p.pod != nil {
 			p.needs(at.Child("reference"), v.Image.Reference)
@@ -103,11 +103,11 @@ func (p *podChecker) hostPath(h *corev1.HostPathVolumeSource, at *field.Path) {
 // ephemeralVolume checks the template of the claim that is made for a pod, and
 // that the claim will have a good name.
 func (p *podChecker) ephemeralVolume(v *corev1.Volume, at *field.Path) {
-	template := v.Ephemeral.VolumeClaimTemplate
-	if template == nil {
-		p.required(at.Child("volumeClaimTemplate"), "")
+	claimPath := at.Child("ephemeral", "volumeClaimTemplate")
+	if template := v.Ephemeral.VolumeClaimTemplate; template == nil {
+		p.required(claimPath, "")
 	} else {
-		p.claimTemplate(template, at.Child("volumeClaimTemplate"))
+		p.claimTemplate(template, claimPath)
 	}
 	if p.pod == nil || p.pod.Name == "" || v.Name == "" {
 		return

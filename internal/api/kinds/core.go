@@ -4,49 +4,11 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/garrison-project/garrison/internal/api/validation"
 )
-
-// eventTTL is how long an event is kept, in seconds.
-const eventTTL = 60 * 60
-
-func events() entry {
-	return kind[*corev1.Event]{gv: coreV1, name: "events", obj: &corev1.Event{}, list: &corev1.EventList{},
-		shortNames: words{"ev"}, createOnUpdate: true, gc: rest.Unsupported, ttl: eventTTL,
-		alsoServed: []schema.GroupVersion{eventsv1.SchemeGroupVersion},
-		selectable: eventFields,
-		rules: rules[*corev1.Event]{
-			validate:       validation.Event,
-			validateUpdate: validation.EventUpdate,
-		},
-	}
-}
-
-func eventFields(e *corev1.Event) fields.Set {
-	source := e.Source.Component
-	if source == "" {
-		source = e.ReportingController
-	}
-	return fields.Set{
-		"involvedObject.kind":            e.InvolvedObject.Kind,
-		"involvedObject.namespace":       e.InvolvedObject.Namespace,
-		"involvedObject.name":            e.InvolvedObject.Name,
-		"involvedObject.uid":             string(e.InvolvedObject.UID),
-		"involvedObject.apiVersion":      e.InvolvedObject.APIVersion,
-		"involvedObject.resourceVersion": e.InvolvedObject.ResourceVersion,
-		"involvedObject.fieldPath":       e.InvolvedObject.FieldPath,
-		"reason":                         e.Reason,
-		"reportingComponent":             e.ReportingController,
-		"source":                         source,
-		"type":                           e.Type,
-	}
-}
 
 func configMaps() entry {
 	return kind[*corev1.ConfigMap]{gv: coreV1, name: "configmaps", obj: &corev1.ConfigMap{}, list: &corev1.ConfigMapList{},
@@ -107,7 +69,7 @@ func limitRanges() entry {
 		shortNames: words{"limits"}, createOnUpdate: true,
 		rules: rules[*corev1.LimitRange]{
 			validate:       validation.LimitRange,
-			validateUpdate: func(l, _ *corev1.LimitRange) fieldErrors { return validation.LimitRange(l) },
+			validateUpdate: validation.LimitRangeUpdate,
 		},
 	}
 }

@@ -24,29 +24,29 @@ var (
 	bindingResource = coreV1.WithResource("pods/binding").GroupResource()
 )
 
-// Binder gives pods to nodes. It serves pods/binding, and in-process writers
+// binder gives pods to nodes. It serves pods/binding, and in-process writers
 // may call it directly.
-type Binder struct {
+type binder struct {
 	pods *genericregistry.Store
 }
 
 var (
-	_ rest.NamedCreater                   = &Binder{}
-	_ rest.SubresourceObjectMetaPreserver = &Binder{}
+	_ rest.NamedCreater                   = &binder{}
+	_ rest.SubresourceObjectMetaPreserver = &binder{}
 )
 
 // New returns an empty Binding.
-func (b *Binder) New() runtime.Object { return &corev1.Binding{} }
+func (b *binder) New() runtime.Object { return &corev1.Binding{} }
 
 // Destroy does nothing: the pods own the store.
-func (b *Binder) Destroy() {}
+func (b *binder) Destroy() {}
 
 // PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate keeps the UID and
 // resourceVersion of the binding, which are preconditions on the pod.
-func (b *Binder) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
+func (b *binder) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
 
 // Create binds the named pod as a request asks.
-func (b *Binder) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, o *metav1.CreateOptions) (runtime.Object, error) {
+func (b *binder) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, o *metav1.CreateOptions) (runtime.Object, error) {
 	binding, ok := obj.(*corev1.Binding)
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a Binding object: %#v", obj))
@@ -71,7 +71,7 @@ func (b *Binder) Create(ctx context.Context, name string, obj runtime.Object, va
 // Bind gives the pod that a valid binding names to its target node. The
 // namespace is taken from ctx. A pod that is bound, gated or going away, or
 // whose UID or resourceVersion is not the binding's, is a conflict.
-func (b *Binder) Bind(ctx context.Context, binding *corev1.Binding, dryRun bool) error {
+func (b *binder) Bind(ctx context.Context, binding *corev1.Binding, dryRun bool) error {
 	key, err := b.pods.KeyFunc(ctx, binding.Name)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func bind(p *corev1.Pod, b *corev1.Binding, now metav1.Time) {
 // bindingREST serves the older collection of bindings, each of which names its
 // pod.
 type bindingREST struct {
-	binder *Binder
+	binder *binder
 }
 
 var _ rest.Creater = &bindingREST{}

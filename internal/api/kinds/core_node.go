@@ -20,7 +20,7 @@ func nodes() entry {
 		rules: rules[*corev1.Node]{
 			validate:       validation.Node,
 			validateUpdate: validation.NodeUpdate,
-			validateStatus: validation.NodeUpdate,
+			validateStatus: validation.NodeStatusUpdate,
 		},
 	}
 }

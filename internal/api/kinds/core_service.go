@@ -1,6 +1,8 @@
 package kinds
 
 import (
+	"net/netip"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
@@ -19,4 +21,16 @@ func services() entry {
 			validateStatus: validation.ServiceStatusUpdate,
 		},
 	}
+}
+
+// giveClusterIPs lets the stores of services claim IPs from network.
+func (s *Set) giveClusterIPs(network netip.Prefix) {
+	services := coreV1.WithResource("services").GroupResource()
+	c := &clusterIPs{
+		services:  s.Store(services),
+		addresses: s.Store(networkingV1.WithResource("ipaddresses").GroupResource()),
+		network:   network,
+	}
+	c.hook(s.Store(services))
+	c.hook(s.StatusStore(services))
 }

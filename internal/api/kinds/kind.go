@@ -71,8 +71,8 @@ type kind[T object] struct {
 	indexed      string
 	indexedValue func(T) string
 
-	// alsoServed are further groups that show the same objects.
-	alsoServed []schema.GroupVersion
+	// faces are further groups that show the same objects.
+	faces []face[T]
 	// adjust makes the last changes to the store before it is completed.
 	adjust func(*genericregistry.Store)
 	// serve makes what is served of the finished storage, by default the
@@ -129,8 +129,9 @@ func (k kind[T]) install(s *Set, o Options) error {
 	if k.serve != nil {
 		served = k.serve(served.(*REST))
 	}
-	for _, gv := range append([]schema.GroupVersion{k.gv}, k.alsoServed...) {
-		s.add(gv, k.name, served)
+	s.add(k.gv, k.name, served)
+	for _, f := range k.faces {
+		k.addFace(s, store, f)
 	}
 	if k.hasStatus {
 		s.status[k.resource()] = k.addPart(s, store, k.statusPart())
@@ -141,8 +142,30 @@ func (k kind[T]) install(s *Set, o Options) error {
 	return nil
 }
 
+// face is another group version that serves the objects of a kind, from the
+// same storage but by rules of its own.
+type face[T object] struct {
+	gv schema.GroupVersion
+	rules[T]
+}
+
+func (k kind[T]) addFace(s *Set, main *genericregistry.Store, f face[T]) {
+	k.gv, k.rules = f.gv, f.rules
+	st := k.strategy()
+	store := *main
+	store.DefaultQualifiedResource = k.resource()
+	store.SingularQualifiedResource.Group = f.gv.Group
+	store.CreateStrategy, store.UpdateStrategy, store.DeleteStrategy, store.ResetFieldsStrategy = st, st, st, st
+	s.main[k.resource()] = &store
+	s.add(f.gv, k.name, &REST{Store: &store, shortNames: k.shortNames, categories: k.categories})
+}
+
+func (k kind[T]) strategy() strategy[T] {
+	return strategy[T]{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
+}
+
 func (k kind[T]) store(o Options) (*genericregistry.Store, error) {
-	st := strategy[T]{ObjectTyper: api.Scheme, NameGenerator: names.SimpleNameGenerator, kind: k}
+	st := k.strategy()
 	store := &genericregistry.Store{
 		NewFunc:                   k.new,
 		NewListFunc:               k.newList,

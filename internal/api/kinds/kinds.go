@@ -11,6 +11,7 @@ package kinds
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -34,20 +35,31 @@ type Options struct {
 	Authenticator authenticator.Request
 	// APIAudiences are the audiences of a TokenReview that names none.
 	APIAudiences authenticator.Audiences
+	// ServiceNetwork is the IPv4 network that services get their IPs from,
+	// DefaultServiceNetwork if it is not set. It holds at least 512 addresses.
+	ServiceNetwork netip.Prefix
 }
+
+// DefaultServiceNetwork is where services have their IPs unless told otherwise.
+var DefaultServiceNetwork = netip.MustParsePrefix("10.96.0.0/16")
 
 // Set is the storage of every kind, built from the table.
 type Set struct {
 	storage map[schema.GroupVersion]map[string]rest.Storage
 	main    map[schema.GroupResource]*genericregistry.Store
 	status  map[schema.GroupResource]*genericregistry.Store
-	binder  *Binder
 }
 
 // Build makes the storage of all kinds. Both groups of events share one store.
 func Build(o Options) (*Set, error) {
 	if o.RESTOptions == nil {
 		return nil, errors.New("build kinds: no REST options")
+	}
+	if !o.ServiceNetwork.IsValid() {
+		o.ServiceNetwork = DefaultServiceNetwork
+	}
+	if !o.ServiceNetwork.Addr().Is4() || o.ServiceNetwork.Bits() > 23 {
+		return nil, fmt.Errorf("build kinds: the service network %s is no IPv4 network of 512 addresses or more", o.ServiceNetwork)
 	}
 	s := &Set{
 		storage: map[schema.GroupVersion]map[string]rest.Storage{},
@@ -59,6 +71,7 @@ func Build(o Options) (*Set, error) {
 			return nil, fmt.Errorf("build storage of %s: %w", e.resource(), err)
 		}
 	}
+	s.giveClusterIPs(o.ServiceNetwork)
 	s.addSubresources()
 	s.addReviews(o)
 	return s, nil
@@ -70,9 +83,6 @@ func (s *Set) Store(gr schema.GroupResource) *genericregistry.Store { return s.m
 // StatusStore returns the store through which the status of a resource is
 // written, or nil if it has none.
 func (s *Set) StatusStore(gr schema.GroupResource) *genericregistry.Store { return s.status[gr] }
-
-// Binder gives pods to nodes, as pods/binding does.
-func (s *Set) Binder() *Binder { return s.binder }
 
 // Storage returns what serves a resource ("pods") or a subresource
 // ("pods/binding") of a group version, or nil.

@@ -9,8 +9,6 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"github.com/garrison-project/garrison/internal/api"
 )
 
 // part is a subresource that shows the whole object but writes only a part of
@@ -50,7 +48,7 @@ func (k kind[T]) statusPart() part[T] {
 // addPart serves p and returns the store through which it is written.
 func (k kind[T]) addPart(s *Set, main *genericregistry.Store, p part[T]) *genericregistry.Store {
 	store := *main
-	store.UpdateStrategy = partStrategy[T]{strategy[T]{ObjectTyper: api.Scheme, kind: k}, p}
+	store.UpdateStrategy = partStrategy[T]{k.strategy(), p}
 	put := putREST{store: &store, owned: map[fieldpath.APIVersion]fieldpath.Filter{k.apiVersion(): p.owned}}
 	if p.putOnly {
 		s.add(k.gv, k.name+"/"+p.name, &put)

@@ -5,12 +5,9 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/garrison-project/garrison/internal/api/validation"
 )
-
-type fieldErrors = field.ErrorList
 
 func priorityClasses() entry {
 	return kind[*schedulingv1.PriorityClass]{gv: schedulingV1, name: "priorityclasses", obj: &schedulingv1.PriorityClass{}, list: &schedulingv1.PriorityClassList{},

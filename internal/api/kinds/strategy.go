@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -70,11 +71,14 @@ func (s strategy[T]) countChange(obj, old T) {
 	}
 }
 
+// Validate wants at least a name that can be part of a DNS name. Other checks
+// of metadata are made for all objects anyway.
 func (s strategy[T]) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	if s.kind.validate == nil {
-		return nil
+	o := obj.(T)
+	if s.kind.validate != nil {
+		return s.kind.validate(o)
 	}
-	return s.kind.validate(obj.(T))
+	return apivalidation.ValidateObjectMetaAccessor(o, !s.kind.cluster, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
 
 func (s strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

@@ -59,14 +59,14 @@ func table() []entry {
 		runtimeClasses(),
 
 		// Stored, not enforced: the manifests of node agents bring them along.
-		kind[*rbacv1.Role]{gv: rbacV1, name: "roles", obj: &rbacv1.Role{}, list: &rbacv1.RoleList{}, createOnUpdate: true},
-		kind[*rbacv1.RoleBinding]{gv: rbacV1, name: "rolebindings", obj: &rbacv1.RoleBinding{}, list: &rbacv1.RoleBindingList{}, createOnUpdate: true},
-		kind[*rbacv1.ClusterRole]{gv: rbacV1, name: "clusterroles", obj: &rbacv1.ClusterRole{}, list: &rbacv1.ClusterRoleList{},
-			cluster: true, createOnUpdate: true},
-		kind[*rbacv1.ClusterRoleBinding]{gv: rbacV1, name: "clusterrolebindings", obj: &rbacv1.ClusterRoleBinding{}, list: &rbacv1.ClusterRoleBindingList{},
-			cluster: true, createOnUpdate: true},
+		roles(),
+		roleBindings(),
+		clusterRoles(),
+		clusterRoleBindings(),
 		kind[*networkingv1.NetworkPolicy]{gv: networkingV1, name: "networkpolicies", obj: &networkingv1.NetworkPolicy{}, list: &networkingv1.NetworkPolicyList{},
 			shortNames: words{"netpol"}, generation: true},
+		kind[*networkingv1.IPAddress]{gv: networkingV1, name: "ipaddresses", obj: &networkingv1.IPAddress{}, list: &networkingv1.IPAddressList{},
+			shortNames: words{"ip"}, cluster: true},
 		kind[*storagev1.CSIDriver]{gv: storageV1, name: "csidrivers", obj: &storagev1.CSIDriver{}, list: &storagev1.CSIDriverList{},
 			cluster: true, generation: true, conditional: true},
 		kind[*storagev1.StorageClass]{gv: storageV1, name: "storageclasses", obj: &storagev1.StorageClass{}, list: &storagev1.StorageClassList{},
@@ -78,9 +78,9 @@ func table() []entry {
 // object.
 func (s *Set) addSubresources() {
 	budgets := policyV1.WithResource("poddisruptionbudgets").GroupResource()
-	s.binder = &Binder{pods: s.Store(podsResource)}
-	s.add(coreV1, "pods/binding", s.binder)
-	s.add(coreV1, "bindings", &bindingREST{s.binder})
+	b := &binder{pods: s.Store(podsResource)}
+	s.add(coreV1, "pods/binding", b)
+	s.add(coreV1, "bindings", &bindingREST{b})
 	s.add(coreV1, "pods/eviction", &evictionREST{
 		pods:         s.Store(podsResource),
 		podStatus:    s.StatusStore(podsResource),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
 	"github.com/garrison-project/garrison/internal/controller/namespace"
+	"github.com/garrison-project/garrison/internal/controller/nodelife"
 	"github.com/garrison-project/garrison/internal/controller/ownergc"
 	"github.com/garrison-project/garrison/internal/controller/podgc"
 	"github.com/garrison-project/garrison/internal/controller/quota"
@@ -40,6 +41,9 @@ func assemble(s *server.Server, cfg Config) ([]part, error) {
 		}},
 		{"garbage collector", func() (runner, error) {
 			return ownergc.New(ownergc.Options{Discovery: client.Discovery(), Metadata: objects, Informers: informers, Writer: writer})
+		}},
+		{"node lifecycle controller", func() (runner, error) {
+			return nodelife.New(nodelife.Options{Client: client, Informers: informers, Writer: writer, GracePeriod: cfg.NodeMonitorGracePeriod})
 		}},
 		{"pod garbage collector", func() (runner, error) {
 			return podgc.New(podgc.Options{Client: client, Informers: informers, Writer: writer})

@@ -32,7 +32,7 @@ type fault struct {
 
 // briefOnUpdate are kinds whose updates are refused for fewer reasons than
 // upstream names: what is wrong with the object as such is not looked at again.
-var briefOnUpdate = map[string]bool{"Node": true, "RuntimeClass": true}
+var briefOnUpdate = map[string]bool{}
 
 // TestValidationAgreesWithUpstream breaks the objects in testdata/manifests one
 // field at a time.

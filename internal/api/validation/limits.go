@@ -31,11 +31,6 @@ func LimitRange(lr *corev1.LimitRange) field.ErrorList {
 	return f.list
 }
 
-// LimitRangeUpdate checks a changed LimitRange.
-func LimitRangeUpdate(lr, old *corev1.LimitRange) field.ErrorList {
-	return append(metaUpdate(&lr.ObjectMeta, &old.ObjectMeta), LimitRange(lr)...)
-}
-
 func (f *faults) limitType(t corev1.LimitType, at *field.Path) {
 	before := len(f.list)
 	f.qualifiedName(at, string(t))

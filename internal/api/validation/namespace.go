@@ -15,7 +15,8 @@ func Namespace(ns *corev1.Namespace) field.ErrorList {
 	return f.list
 }
 
-// NamespaceUpdate checks a changed namespace.
+// NamespaceUpdate checks a changed namespace. Its finalizers are kept by the
+// strategy, so only /finalize can change them.
 func NamespaceUpdate(ns, old *corev1.Namespace) field.ErrorList {
 	return metaUpdate(&ns.ObjectMeta, &old.ObjectMeta)
 }

@@ -29,9 +29,14 @@ func Node(node *corev1.Node) field.ErrorList {
 	return f.list
 }
 
-// NodeUpdate checks a changed node. Spec and status obey the same rules,
-// whichever of the two is written.
+// NodeUpdate checks a changed node.
 func NodeUpdate(node, old *corev1.Node) field.ErrorList {
+	return append(Node(node), NodeStatusUpdate(node, old)...)
+}
+
+// NodeStatusUpdate checks a changed status of a node, by the rules for any
+// change.
+func NodeStatusUpdate(node, old *corev1.Node) field.ErrorList {
 	f := faults{list: metaUpdate(&node.ObjectMeta, &old.ObjectMeta)}
 	f.nodeAnnotations(node.Annotations, metadataPath.Child("annotations"))
 	f.nodeResources(node)
@@ -54,9 +59,6 @@ func NodeUpdate(node, old *corev1.Node) field.ErrorList {
 	}
 	return f.list
 }
-
-// NodeStatusUpdate checks a changed status of a node.
-func NodeStatusUpdate(node, old *corev1.Node) field.ErrorList { return NodeUpdate(node, old) }
 
 // nodeAnnotations checks the annotations that held taints and wishes before
 // there were fields for them.

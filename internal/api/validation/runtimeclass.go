@@ -35,6 +35,6 @@ func RuntimeClass(rc *nodev1.RuntimeClass) field.ErrorList {
 
 // RuntimeClassUpdate checks a changed runtime class, whose handler must stay.
 func RuntimeClassUpdate(rc, old *nodev1.RuntimeClass) field.ErrorList {
-	errs := anyMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta)
+	errs := append(RuntimeClass(rc), anyMetaUpdate(&rc.ObjectMeta, &old.ObjectMeta)...)
 	return append(errs, unchanged(rc.Handler, old.Handler, field.NewPath("handler"))...)
 }

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -39,7 +41,14 @@ func (lw *storeListWatch) ListWithContext(ctx context.Context, o metav1.ListOpti
 	if err != nil {
 		return nil, err
 	}
-	return lw.store.List(request.WithNamespace(ctx, metav1.NamespaceAll), options)
+	list, err := lw.store.List(request.WithNamespace(ctx, metav1.NamespaceAll), options)
+	if err != nil {
+		return nil, err
+	}
+	return list, meta.EachListItem(list, func(obj runtime.Object) error {
+		clearType(obj)
+		return nil
+	})
 }
 
 func (lw *storeListWatch) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
@@ -55,12 +64,21 @@ func (lw *storeListWatch) WatchWithContext(ctx context.Context, o metav1.ListOpt
 }
 
 // unwrap takes the object out of the form in which the watch cache shares its
-// encodings among watchers.
+// encodings among watchers. The object is a copy for this watch.
 func unwrap(e watch.Event) (watch.Event, bool) {
 	if shared, ok := e.Object.(runtime.CacheableObject); ok {
 		e.Object = shared.GetObject()
 	}
+	if e.Type != watch.Error {
+		clearType(e.Object)
+	}
 	return e, true
+}
+
+// clearType clears kind and version, which objects from the store have and
+// those from a client have not: nobody shall come to need them.
+func clearType(obj runtime.Object) {
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 }
 
 func internalOptions(o metav1.ListOptions) (*internalversion.ListOptions, error) {

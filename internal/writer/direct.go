@@ -161,7 +161,14 @@ func create[T object](ctx context.Context, d *Direct, r resource, obj T) (T, err
 	if err != nil {
 		return none, err
 	}
-	return created.(T), nil
+	return untyped[T](created), nil
+}
+
+// untyped clears kind and version, which objects from the store have and those
+// from a client have not, and which the Go type says anyway.
+func untyped[T object](obj runtime.Object) T {
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	return obj.(T)
 }
 
 type createFunc func(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error)
@@ -205,7 +212,7 @@ func update[T object](ctx context.Context, d *Direct, r resource, obj T) (T, err
 	if err != nil {
 		return none, err
 	}
-	return updated.(T), nil
+	return untyped[T](updated), nil
 }
 
 // admit lets the admission plugins change the object of a write.

@@ -114,4 +114,3 @@ func convertItems[In, Out any](in []In, f func(*In, *Out)) []Out {
 	}
 	return out
 }
-

@@ -13,9 +13,17 @@ import (
 // metadata.name and metadata.namespace, and the name under which package kinds
 // knows each. Kinds not listed have the two metadata fields.
 var selectable = map[schema.GroupVersionKind]map[string]string{
-	corev1.SchemeGroupVersion.WithKind("Pod"): same(
-		"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-		"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"),
+	corev1.SchemeGroupVersion.WithKind("Pod"): {
+		"spec.nodeName":            "spec.nodeName",
+		"spec.host":                "spec.nodeName", // as it was called once
+		"spec.restartPolicy":       "spec.restartPolicy",
+		"spec.schedulerName":       "spec.schedulerName",
+		"spec.serviceAccountName":  "spec.serviceAccountName",
+		"spec.hostNetwork":         "spec.hostNetwork",
+		"status.phase":             "status.phase",
+		"status.podIP":             "status.podIP",
+		"status.nominatedNodeName": "status.nominatedNodeName",
+	},
 	corev1.SchemeGroupVersion.WithKind("Node"):                  same("spec.unschedulable"),
 	corev1.SchemeGroupVersion.WithKind("Namespace"):             same("status.phase"),
 	corev1.SchemeGroupVersion.WithKind("Secret"):                same("type"),

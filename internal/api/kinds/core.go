@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/garrison-project/garrison/internal/api/validation"
 )
@@ -69,7 +70,7 @@ func limitRanges() entry {
 		shortNames: words{"limits"}, createOnUpdate: true,
 		rules: rules[*corev1.LimitRange]{
 			validate:       validation.LimitRange,
-			validateUpdate: validation.LimitRangeUpdate,
+			validateUpdate: func(l, _ *corev1.LimitRange) field.ErrorList { return validation.LimitRange(l) },
 		},
 	}
 }

@@ -2,6 +2,7 @@ package kinds_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -47,4 +48,16 @@ func describe(r metav1.APIResource) string {
 	}
 	words = append(words, r.Categories...)
 	return strings.Join(words, " ") + ": " + strings.Join(r.Verbs, " ")
+}
+
+// TestStatusStores wants a status store for each kind with a status, and none
+// for others.
+func TestStatusStores(t *testing.T) {
+	c := startCluster(t)
+	for _, gr := range c.set.Resources() {
+		obj := c.set.Store(gr).New()
+		if has, served := reflect.ValueOf(obj).Elem().FieldByName("Status").IsValid(), c.set.StatusStore(gr) != nil; has != served {
+			t.Errorf("%s: has a status: %t, serves it: %t", gr, has, served)
+		}
+	}
 }

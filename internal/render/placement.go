@@ -48,6 +48,11 @@ func company(r place.Reason) string {
 		return fmt.Sprintf("pod anti-affinity wants no %s in %s=%s, there is %s", podTerm(r.PodTerm), r.TopologyKey, r.Topology.Value, r.Pod)
 	case place.ExistingAntiAffinityConflict:
 		return fmt.Sprintf("pod %s does not want this one in %s=%s", r.Pod, r.TopologyKey, r.Topology.Value)
+	case place.SpreadLabelMissing:
+		return fmt.Sprintf("topology spread goes by %s, %s", r.TopologyKey, has(r.TopologyKey, place.Label{}))
+	case place.SpreadViolation:
+		return fmt.Sprintf("topology spread: %s=%s would have %d pods with %s, another has %d, and they may differ by %d",
+			r.TopologyKey, r.Topology.Value, r.There, r.Selector, r.Least, r.MaxSkew)
 	case place.InvalidPodTerm:
 		kind := "affinity"
 		if r.Anti {
@@ -109,6 +114,10 @@ func Remedy(r place.Reason) string {
 		return fmt.Sprintf("request less, or free %s", amount(r.Name, r.Requested+r.Used-r.Allocatable))
 	case place.TooManyPods:
 		return "remove a pod from the node"
+	case place.SpreadLabelMissing:
+		return fmt.Sprintf("label the node with %s", r.TopologyKey)
+	case place.SpreadViolation:
+		return "raise maxSkew, or make room in the other domains"
 	case place.PodAffinityMismatch:
 		if !r.Topology.Present {
 			return fmt.Sprintf("label the node with %s", r.TopologyKey)
@@ -204,16 +213,50 @@ func Unschedulable(d place.Decision) string {
 	if d.Nodes == 0 {
 		return "no nodes available to schedule pods"
 	}
+	counts := refusals(d.Refusals)
+	if others := d.Nodes - len(d.Refusals); others > 0 {
+		counts["node(s) didn't satisfy plugin(s) [NodeAffinity]"] = others
+	}
+	return available(d.Nodes, counts)
+}
+
+// Preemption says why preemption makes no room either, in the words of
+// Kubernetes' scheduler, or nothing if it does.
+func Preemption(p place.Preemption) string {
+	switch {
+	case p.Never:
+		return "preemption: not eligible due to preemptionPolicy=Never."
+	case p.Node != "" && len(p.Victims) == 0:
+		return "preemption: not eligible due to a terminating pod on the nominated node."
+	case p.Node != "" || p.Nodes == 0:
+		return ""
+	}
+	counts := refusals(p.Still)
+	for text, n := range map[string]int{
+		"No preemption victims found for incoming pod": p.Victimless,
+		"Preemption is not helpful for scheduling":     p.Unhelpful,
+	} {
+		if n > 0 {
+			counts[text] = n
+		}
+	}
+	return "preemption: " + available(p.Nodes, counts)
+}
+
+// refusals counts the nodes by what their first failing filter says.
+func refusals(all []place.Refusal) map[string]int {
 	counts := map[string]int{}
-	for _, refusal := range d.Refusals {
+	for _, refusal := range all {
 		for _, text := range firstFilter(refusal.Reasons) {
 			counts[text]++
 		}
 	}
-	if others := d.Nodes - len(d.Refusals); others > 0 {
-		counts["node(s) didn't satisfy plugin(s) [NodeAffinity]"] = others
-	}
-	return fmt.Sprintf("0/%d nodes are available: %s.", d.Nodes, histogram(counts))
+	return counts
+}
+
+// available says of all nodes why they are not.
+func available(nodes int, counts map[string]int) string {
+	return fmt.Sprintf("0/%d nodes are available: %s.", nodes, histogram(counts))
 }
 
 // firstFilter returns the distinct texts of the reasons of the first filter.
@@ -257,6 +300,10 @@ func schedulerText(r place.Reason) string {
 		return fmt.Sprintf("Insufficient %s", r.Name)
 	case place.TooManyPods:
 		return "Too many pods"
+	case place.SpreadLabelMissing:
+		return "node(s) didn't match pod topology spread constraints (missing required label)"
+	case place.SpreadViolation:
+		return "node(s) didn't match pod topology spread constraints"
 	case place.PodAffinityMismatch, place.InvalidPodTerm, place.OneDomain:
 		return "node(s) didn't match pod affinity rules"
 	case place.PodAntiAffinityConflict, place.OnePerDomain:

@@ -160,6 +160,21 @@ func TestReason(t *testing.T) {
 			"node(s) didn't satisfy existing pods anti-affinity rules",
 		},
 		{
+			place.SpreadLabelMissing{TopologyKey: "zone"},
+			"topology spread goes by zone, the node has no label zone",
+			"label the node with zone",
+			"node(s) didn't match pod topology spread constraints (missing required label)",
+		},
+		{
+			place.SpreadViolation{
+				TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
+				Selector: "app=x", MaxSkew: 1, There: 3, Least: 1,
+			},
+			"topology spread: zone=a would have 3 pods with app=x, another has 1, and they may differ by 1",
+			"raise maxSkew, or make room in the other domains",
+			"node(s) didn't match pod topology spread constraints",
+		},
+		{
 			place.InvalidPodTerm{Anti: true, Index: 1, Problem: "unknown operator"},
 			"pod anti-affinity term 1 is unreadable: unknown operator",
 			"correct the term",
@@ -223,6 +238,33 @@ func TestUnschedulable(t *testing.T) {
 	} {
 		if got := Unschedulable(c.decision); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPreemption(t *testing.T) {
+	cpu := place.InsufficientResource{Name: "cpu", Requested: 2}
+	for _, c := range []struct {
+		preemption place.Preemption
+		want       string
+	}{
+		{place.Preemption{Never: true, Nodes: 3}, "preemption: not eligible due to preemptionPolicy=Never."},
+		{
+			place.Preemption{Node: "a", Nodes: 3},
+			"preemption: not eligible due to a terminating pod on the nominated node.",
+		},
+		{place.Preemption{Node: "a", Victims: []types.NamespacedName{{Name: "x"}}, Nodes: 3}, ""},
+		{
+			place.Preemption{Nodes: 4, Victimless: 1, Unhelpful: 3},
+			"preemption: 0/4 nodes are available: 1 No preemption victims found for incoming pod, 3 Preemption is not helpful for scheduling.",
+		},
+		{
+			place.Preemption{Nodes: 1, Still: []place.Refusal{{Node: "a", Reasons: []place.Reason{cpu}}}},
+			"preemption: 0/1 nodes are available: 1 Insufficient cpu.",
+		},
+	} {
+		if got := Preemption(c.preemption); got != c.want {
+			t.Errorf("%+v:\n got %s\nwant %s", c.preemption, got, c.want)
 		}
 	}
 }

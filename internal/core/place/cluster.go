@@ -25,6 +25,13 @@ type Cluster struct {
 	// nodesBy finds the known nodes by topology key and value, for the keys
 	// of the terms that are followed.
 	nodesBy map[string]map[string]map[string]struct{}
+	// imageNodes counts the nodes that have an image.
+	imageNodes map[string]int
+	// nominated are the pods that wait for room on a node, which is to be kept
+	// for them, by node and name.
+	nominated map[string]map[types.NamespacedName]*Subject
+	// cursor is where the search for a node begins next time.
+	cursor int
 }
 
 // placed is a pod and the node it is on, or will be.
@@ -41,8 +48,12 @@ type nodeState struct {
 	maxPods     int64
 	pods        map[types.NamespacedName]*Subject
 	used        Resources
+	// typical is used, with a guess for containers that request nothing.
+	typical Resources
 	// ports maps each pod that has host ports to them.
 	ports map[types.NamespacedName][]HostPort
+	// images maps the images on the node to their size in bytes.
+	images map[string]int64
 }
 
 // NewCluster returns a cluster without nodes.
@@ -54,6 +65,8 @@ func NewCluster() *Cluster {
 		index:      newIndex(),
 		owned:      map[types.UID]map[types.NamespacedName]struct{}{},
 		nodesBy:    map[string]map[string]map[string]struct{}{},
+		imageNodes: map[string]int{},
+		nominated:  map[string]map[types.NamespacedName]*Subject{},
 	}
 }
 
@@ -75,6 +88,7 @@ func (c *Cluster) SetNode(n *corev1.Node) []Affected {
 	default:
 		state.node = n
 	}
+	c.setImages(state, n.Status.Images)
 	state.allocatable = resourcesOf(n.Status.Allocatable)
 	state.maxPods = n.Status.Allocatable.Pods().Value()
 	return out
@@ -89,9 +103,29 @@ func (c *Cluster) RemoveNode(name string) []Affected {
 	c.names = nil
 	old := state.node
 	state.node = nil
+	c.setImages(state, nil)
 	out := c.relabel(state, old)
 	c.dropEmpty(name, state)
 	return out
+}
+
+func (c *Cluster) setImages(state *nodeState, images []corev1.ContainerImage) {
+	for name := range state.images {
+		decrement(c.imageNodes, name)
+	}
+	state.images = nil
+	if len(images) == 0 {
+		return
+	}
+	state.images = map[string]int64{}
+	for i := range images {
+		for _, name := range images[i].Names {
+			if _, twice := state.images[name]; !twice {
+				c.imageNodes[name]++
+			}
+			state.images[name] = images[i].SizeBytes
+		}
+	}
 }
 
 // relabel counts the pods of a node under its labels, and no longer under its
@@ -175,6 +209,7 @@ func (c *Cluster) Place(s *Subject, node string) []Affected {
 	state := c.state(node)
 	state.pods[s.Key] = s
 	state.used.add(s.requests, 1)
+	state.typical.add(s.typical, 1)
 	if len(s.ports) > 0 {
 		state.ports[s.Key] = s.ports
 	}
@@ -202,6 +237,7 @@ func (c *Cluster) Remove(key types.NamespacedName) []Affected {
 	delete(state.pods, key)
 	delete(state.ports, key)
 	state.used.add(p.requests, -1)
+	state.typical.add(p.typical, -1)
 	if p.owner != "" {
 		if delete(c.owned[p.owner], key); len(c.owned[p.owner]) == 0 {
 			delete(c.owned, p.owner)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -90,7 +91,49 @@ func (w *worldModel) naiveFits(pod *corev1.Pod, n *corev1.Node) bool {
 			}
 		}
 	}
-	return w.naiveAffine(pod, n)
+	return w.naiveAffine(pod, n) && w.naiveSpread(pod, n)
+}
+
+// naiveSpread counts the pods of each constraint in all zones.
+func (w *worldModel) naiveSpread(pod *corev1.Pod, n *corev1.Node) bool {
+	for _, c := range pod.Spec.TopologySpreadConstraints {
+		if c.WhenUnsatisfiable == corev1.ScheduleAnyway {
+			continue
+		}
+		here, ok := n.Labels[c.TopologyKey]
+		if !ok {
+			return false
+		}
+		selector, _ := metav1.LabelSelectorAsSelector(c.LabelSelector)
+		counts := map[string]int{}
+		for _, node := range w.nodes {
+			domain, ok := node.Labels[c.TopologyKey]
+			bare := node.DeepCopy()
+			bare.Spec.Taints = nil
+			if run, _ := naiveEligible(pod.Spec, bare); !ok || !run {
+				continue
+			}
+			counts[domain] += 0
+			for _, other := range w.placedPods() {
+				if other.Spec.NodeName == node.Name && other.Namespace == pod.Namespace &&
+					other.DeletionTimestamp == nil && selector.Matches(labelSet(other.Labels)) {
+					counts[domain]++
+				}
+			}
+		}
+		least := 1 << 30
+		for _, count := range counts {
+			least = min(least, count)
+		}
+		self := 0
+		if selector.Matches(labelSet(pod.Labels)) {
+			self = 1
+		}
+		if counts[here]+self-least > int(c.MaxSkew) {
+			return false
+		}
+	}
+	return true
 }
 
 // naiveNoAutomatic checks name, labels and taints of a pod as it is.
@@ -260,6 +303,15 @@ func drawPod(t *rapid.T, name string) *corev1.Pod {
 			RequiredDuringSchedulingIgnoredDuringExecution: rapid.SliceOfN(genPodTerm, 0, 1).Draw(t, "anti"),
 		},
 	}
+	if rapid.IntRange(0, 3).Draw(t, "spread") == 0 {
+		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": someApp.Draw(t, "app")}},
+		}}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "terminating") == 0 {
+		pod.DeletionTimestamp = &metav1.Time{}
+	}
 	if rapid.IntRange(0, 3).Draw(t, "selects") == 0 {
 		pod.Spec.NodeSelector = map[string]string{"zone": someValue.Draw(t, "zone")}
 	}
@@ -392,15 +444,114 @@ func TestClusterAgreesWithNaive(t *testing.T) {
 		r := newClusterRun(t)
 		actions := r.actions()
 		actions[""] = func(t *rapid.T) {
-			pod := drawPod(t, "asking")
-			s := ForPod(pod)
-			for name, n := range r.w.nodes {
-				reasons := r.c.Fits(s, name)
-				if got, want := len(reasons) == 0, r.w.naiveFits(pod, n); got != want {
-					t.Fatalf("%s on %s: fits=%v, naively %v\n%v", pod.Name, name, got, want, reasons)
-				}
+			for range 5 {
+				r.ask(t)
 			}
 		}
 		t.Repeat(actions)
 	})
+}
+
+// ask asks for a pod that is not there.
+func (r *clusterRun) ask(t *rapid.T) {
+	pod := drawPod(t, "asking")
+	s := ForPod(pod)
+	fits := 0
+	for name, n := range r.w.nodes {
+		reasons := r.c.Fits(s, name)
+		if got, want := len(reasons) == 0, r.w.naiveFits(pod, n); got != want {
+			t.Fatalf("%s on %s: fits=%v, naively %v\n%v", pod.Name, name, got, want, reasons)
+		} else if got {
+			fits++
+		}
+	}
+	d := r.c.Schedule(s)
+	if fits == 0 && d.Node != "" || fits > 0 && (d.Node == "" || !r.w.naiveFits(pod, r.w.nodes[d.Node])) {
+		t.Fatalf("scheduled to %q, while it fits on %d nodes", d.Node, fits)
+	}
+	if d.Node == "" {
+		r.checkPreempt(t, pod, d)
+	}
+}
+
+// checkPreempt checks that preemption makes room where there is some to be
+// made, deletes no pod without need, and leaves the cluster as it was.
+func (r *clusterRun) checkPreempt(t *rapid.T, pod *corev1.Pod, d Decision) {
+	before := fingerprint(r.c)
+	p := r.c.Preempt(ForPod(pod), d, nil)
+	if after := fingerprint(r.c); after != before {
+		t.Fatalf("preemption left traces:\n%s\n%s", before, after)
+	}
+	if p.Node == "" {
+		for name, n := range r.w.nodes {
+			if w := r.w.without(func(other *corev1.Pod) bool {
+				return other.Spec.NodeName == name && *other.Spec.Priority < *pod.Spec.Priority
+			}); w.naiveFits(pod, n) {
+				t.Fatalf("no preemption, but %s has room to make: %+v", name, p)
+			}
+		}
+		return
+	}
+	victim := map[types.NamespacedName]bool{}
+	for _, key := range p.Victims {
+		victim[key] = true
+		other := r.w.pods[key.String()]
+		if other.Spec.NodeName != p.Node || *other.Spec.Priority >= *pod.Spec.Priority || other.DeletionTimestamp != nil {
+			t.Fatalf("%s must not be a victim of a pod on %s", key, p.Node)
+		}
+	}
+	leaves := func(other *corev1.Pod) bool {
+		leaving := other.DeletionTimestamp != nil && *other.Spec.Priority < *pod.Spec.Priority && other.Spec.NodeName == p.Node
+		return leaving || victim[ForPod(other).Key]
+	}
+	if !r.w.without(leaves).naiveFits(pod, r.w.nodes[p.Node]) {
+		t.Fatalf("the pod does not fit on %s even without %v", p.Node, p.Victims)
+	}
+	for spared := range victim {
+		if w := r.w.without(func(other *corev1.Pod) bool {
+			return leaves(other) && ForPod(other).Key != spared
+		}); w.naiveFits(pod, r.w.nodes[p.Node]) && !seeksCompany(pod) {
+			t.Fatalf("%s was preempted without need, victims are %v", spared, p.Victims)
+		}
+	}
+}
+
+// seeksCompany reports whether more pods can make a pod fit better, so that the
+// order in which they are tried matters.
+func seeksCompany(pod *corev1.Pod) bool {
+	return len(naiveAffinity(pod))+len(pod.Spec.TopologySpreadConstraints) > 0
+}
+
+// without is the model without some pods.
+func (w *worldModel) without(gone func(*corev1.Pod) bool) *worldModel {
+	out := &worldModel{nodes: w.nodes, pods: maps.Clone(w.pods), namespaces: w.namespaces}
+	maps.DeleteFunc(out.pods, func(_ string, pod *corev1.Pod) bool { return gone(pod) })
+	return out
+}
+
+// fingerprint prints all that a cluster knows about pods.
+func fingerprint(c *Cluster) string {
+	var lines []string
+	tallies := func(kind string, t *tally) {
+		for value, d := range t.domains {
+			keys := slices.SortedFunc(maps.Keys(d.pods), compareKeys)
+			lines = append(lines, fmt.Sprintf("%s %q %s: %v %v of %d %v", kind, t.term.id, value, keys, d.owners, t.total, t.owners))
+		}
+	}
+	for name, state := range c.nodes {
+		keys := slices.SortedFunc(maps.Keys(state.pods), compareKeys)
+		lines = append(lines, fmt.Sprintf("node %s: %v used %+v typical %+v ports %v", name, keys, state.used, state.typical, state.ports))
+	}
+	for _, t := range c.index.asked {
+		tallies("asked", t)
+	}
+	for _, t := range c.index.heldAnti {
+		tallies("anti", t)
+	}
+	for id, t := range c.index.heldWeights {
+		tallies(fmt.Sprint("weight ", id.weight), t)
+	}
+	lines = append(lines, fmt.Sprintf("owned %v", c.owned))
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }

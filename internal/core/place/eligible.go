@@ -52,12 +52,21 @@ func (s *Subject) againstNode(n *corev1.Node, out []Reason) []Reason {
 	if s.nodeName != "" && s.nodeName != n.Name {
 		out = append(out, NodeNameMismatch{Wanted: s.nodeName, Got: n.Name})
 	}
+	out = s.againstTaints(n, out)
+	return s.againstLabels(n, out)
+}
+
+func (s *Subject) againstTaints(n *corev1.Node, out []Reason) []Reason {
 	for i := range n.Spec.Taints {
 		taint := &n.Spec.Taints[i]
 		if excludes(taint.Effect) && !tolerates(s.tolerations, taint) {
 			out = append(out, UntoleratedTaint{Key: taint.Key, Value: taint.Value, Effect: taint.Effect})
 		}
 	}
+	return out
+}
+
+func (s *Subject) againstLabels(n *corev1.Node, out []Reason) []Reason {
 	for _, pair := range s.nodeSelector {
 		if !pair.matches(n) {
 			out = append(out, NodeSelectorMismatch{Key: pair.key, Wanted: pair.value, Got: labelOf(n, pair.key)})
@@ -67,6 +76,16 @@ func (s *Subject) againstNode(n *corev1.Node, out []Reason) []Reason {
 		out = append(out, s.required.mismatch(n))
 	}
 	return out
+}
+
+// matchesLabels reports whether node selector and required node affinity hold.
+func (s *Subject) matchesLabels(n *corev1.Node) bool {
+	for _, pair := range s.nodeSelector {
+		if !pair.matches(n) {
+			return false
+		}
+	}
+	return s.required == nil || s.required.match(n)
 }
 
 // EligibilityChanged reports whether anything that Eligible reads differs

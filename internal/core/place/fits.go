@@ -12,6 +12,8 @@ type question struct {
 	// asDaemon asks for the eligibility of a daemon: what its own pods do to
 	// each other is settled by Coverage.
 	asDaemon bool
+	// spread counts pods for the spread constraints, once they were needed.
+	spread []spreadTally
 }
 
 // Fits lists all that keeps the pod from being bound to the node now, in the
@@ -29,6 +31,7 @@ func (q *question) fits(state *nodeState) []Reason {
 	out = q.s.againstNode(state.node, out)
 	out = q.s.againstPorts(state, out)
 	out = q.s.againstResources(state, out)
+	out = q.againstSpread(state, out)
 	out = q.againstAffinity(state, out)
 	out = q.againstAntiAffinity(state, out)
 	return q.againstHolders(state, out)

@@ -2,6 +2,7 @@ package place
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"github.com/cockroachdb/datadriven"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
@@ -20,6 +23,7 @@ import (
 type transcript struct {
 	cluster *Cluster
 	nodes   []string
+	budgets []*policyv1.PodDisruptionBudget
 }
 
 // TestTranscripts runs the golden files in testdata, which read as a manual of
@@ -93,6 +97,20 @@ var changes = map[string]command{
 			return tr.cluster.SetNamespace(pod.Name, pod.Labels)
 		})
 	},
+	"budgets": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		tr.budgets = nil
+		for line := range strings.Lines(d.Input) {
+			tr.budgets = append(tr.budgets, parseBudget(t, d, line))
+		}
+		return ""
+	},
+	"nominate": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		return tr.change(d, func(line string) []Affected {
+			pod := parsePod(t, d, line)
+			tr.cluster.Nominate(ForPod(pod), pod.Spec.NodeName)
+			return nil
+		})
+	},
 	"follow": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		tr.cluster.Follow(daemonSubject(t, d))
 		return ""
@@ -116,6 +134,47 @@ var questions = map[string]command{
 		s := ForPod(parsePod(t, d, d.Input))
 		return tr.each(func(n *corev1.Node) string { return formatFit(tr.cluster.Fits(s, n.Name)) })
 	},
+	"schedule": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		decision := tr.cluster.Schedule(ForPod(parsePod(t, d, d.Input)))
+		if decision.Node != "" {
+			return "to " + decision.Node + "\n"
+		}
+		return formatRefusals(decision.Refusals)
+	},
+	"preempt": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		s := ForPod(parsePod(t, d, d.Input))
+		p := tr.cluster.Preempt(s, tr.cluster.Schedule(s), tr.budgets)
+		if p.Node == "" {
+			return fmt.Sprintf("nowhere: never=%v unhelpful=%d victimless=%d\n", p.Never, p.Unhelpful, p.Victimless) +
+				formatRefusals(p.Still)
+		}
+		return fmt.Sprintf("on %s: victims %v, %d against budgets\n", p.Node, p.Victims, p.Violations)
+	},
+	"admit": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		s := ForPod(parsePod(t, d, d.Input))
+		return tr.each(func(n *corev1.Node) string {
+			others := slices.Collect(maps.Values(tr.cluster.nodes[n.Name].pods))
+			return formatFit(Admit(s, n, others))
+		})
+	},
+	"score": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		q := &question{c: tr.cluster, s: ForPod(parsePod(t, d, d.Input))}
+		var nodes []*nodeState
+		for _, name := range tr.nodes {
+			nodes = append(nodes, tr.cluster.nodes[name])
+		}
+		sums := q.scores(nodes)
+		var b strings.Builder
+		fmt.Fprintf(&b, "%-8s%8s%8s%8s%8s%8s%8s%8s%8s\n", "", "taints", "nodes", "pods", "spread", "free", "balance", "images", "sum")
+		for i, name := range tr.nodes {
+			fmt.Fprintf(&b, "%-8s", name)
+			for _, c := range criteria {
+				fmt.Fprintf(&b, "%8s", fmt.Sprintf("%d*%d", c.weight, c.score(q, nodes)[i]))
+			}
+			fmt.Fprintf(&b, "%8d\n", sums[i])
+		}
+		return b.String()
+	},
 	"prefer": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		s := daemonSubject(t, d)
 		return tr.each(func(n *corev1.Node) string { return fmt.Sprintf(" %d\n", tr.cluster.Preference(s, n.Name)) })
@@ -130,6 +189,34 @@ var questions = map[string]command{
 		}
 		return "pinned to " + node + "\n"
 	},
+}
+
+func formatRefusals(refusals []Refusal) string {
+	var b strings.Builder
+	for _, r := range refusals {
+		b.WriteString(r.Node + ": no\n" + formatReasons(r.Reasons))
+	}
+	return b.String()
+}
+
+// parseBudget reads NAME LABEL=VALUE… allowed:N.
+func parseBudget(t *testing.T, d *datadriven.TestData, line string) *policyv1.PodDisruptionBudget {
+	b := &policyv1.PodDisruptionBudget{}
+	b.Namespace = "default"
+	b.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
+	words := strings.Fields(line)
+	b.Name = words[0]
+	for _, word := range words[1:] {
+		if n, ok := strings.CutPrefix(word, "allowed:"); ok {
+			if _, err := fmt.Sscan(n, &b.Status.DisruptionsAllowed); err != nil {
+				d.Fatalf(t, "budget %s: %v", b.Name, err)
+			}
+			continue
+		}
+		key, value, _ := strings.Cut(word, "=")
+		b.Spec.Selector.MatchLabels[key] = value
+	}
+	return b
 }
 
 // change applies a change for each line of the input.

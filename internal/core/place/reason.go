@@ -18,6 +18,7 @@ const (
 	NodeAffinityFilter
 	PortFilter
 	ResourceFilter
+	SpreadFilter
 	PodAffinityFilter
 )
 
@@ -28,7 +29,7 @@ type FilterSet uint16
 // this node; CompanyFilters hang on pods wherever they are.
 const (
 	RoomFilters    FilterSet = 1<<PortFilter | 1<<ResourceFilter
-	CompanyFilters FilterSet = 1 << PodAffinityFilter
+	CompanyFilters FilterSet = 1<<PodAffinityFilter | 1<<SpreadFilter
 )
 
 // AllFilters has every filter.
@@ -144,6 +145,25 @@ type TooManyPods struct {
 	Allowed int64
 }
 
+// SpreadLabelMissing: a topology spread constraint goes by a label that the
+// node does not have.
+type SpreadLabelMissing struct {
+	TopologyKey string
+}
+
+// SpreadViolation: with the pod, the node's domain would have too many of the
+// pods that a topology spread constraint selects.
+type SpreadViolation struct {
+	TopologyKey string
+	Topology    Label
+	// Selector is the label selector as text, label keys merged in.
+	Selector string
+	MaxSkew  int
+	// There is how many pods the domain would have, Least how many the domain
+	// with the fewest has.
+	There, Least int
+}
+
 // PodTerm describes a term of pod affinity or anti-affinity.
 type PodTerm struct {
 	// Index is the position among the required terms of its kind.
@@ -215,6 +235,8 @@ func (NodeAffinityMismatch) Filter() Filter         { return NodeAffinityFilter 
 func (PortConflict) Filter() Filter                 { return PortFilter }
 func (InsufficientResource) Filter() Filter         { return ResourceFilter }
 func (TooManyPods) Filter() Filter                  { return ResourceFilter }
+func (SpreadLabelMissing) Filter() Filter           { return SpreadFilter }
+func (SpreadViolation) Filter() Filter              { return SpreadFilter }
 func (PodAffinityMismatch) Filter() Filter          { return PodAffinityFilter }
 func (PodAntiAffinityConflict) Filter() Filter      { return PodAffinityFilter }
 func (ExistingAntiAffinityConflict) Filter() Filter { return PodAffinityFilter }
@@ -229,6 +251,8 @@ func (NodeSelectorMismatch) Preemptable() bool         { return false }
 func (NodeAffinityMismatch) Preemptable() bool         { return false }
 func (PortConflict) Preemptable() bool                 { return true }
 func (TooManyPods) Preemptable() bool                  { return true }
+func (SpreadLabelMissing) Preemptable() bool           { return false }
+func (SpreadViolation) Preemptable() bool              { return true }
 func (PodAffinityMismatch) Preemptable() bool          { return false }
 func (PodAntiAffinityConflict) Preemptable() bool      { return true }
 func (ExistingAntiAffinityConflict) Preemptable() bool { return true }
@@ -247,6 +271,8 @@ func (NodeAffinityMismatch) isReason()         {}
 func (PortConflict) isReason()                 {}
 func (InsufficientResource) isReason()         {}
 func (TooManyPods) isReason()                  {}
+func (SpreadLabelMissing) isReason()           {}
+func (SpreadViolation) isReason()              {}
 func (PodAffinityMismatch) isReason()          {}
 func (PodAntiAffinityConflict) isReason()      {}
 func (ExistingAntiAffinityConflict) isReason() {}

@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/resource"
+	"k8s.io/apimachinery/pkg/api/resource"
+	podresource "k8s.io/component-helpers/resource"
 )
 
 // Resources is an amount of everything that nodes hand out to pods.
@@ -42,13 +43,22 @@ func resourcesOf(list corev1.ResourceList) Resources {
 	return r
 }
 
+// typicalRequests is what a container that requests nothing is taken to use,
+// when nodes are compared.
+var typicalRequests = corev1.ResourceList{
+	corev1.ResourceCPU:    resource.MustParse("100m"),
+	corev1.ResourceMemory: resource.MustParse("200Mi"),
+}
+
 // requestsOf is what a pod takes from its node: the larger of its containers
 // and sidecars together and the peak of its init containers, or what it
-// requests as a whole, plus overhead. What a resize has been granted counts.
-func requestsOf(pod *corev1.Pod) Resources {
-	return resourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{
+// requests as a whole, plus overhead. What a resize has been granted counts. A
+// container that does not request what missing lists is taken to do so.
+func requestsOf(pod *corev1.Pod, missing corev1.ResourceList) Resources {
+	return resourcesOf(podresource.PodRequests(pod, podresource.PodResourcesOptions{
 		UseStatusResources: true,
 		InPlacePodLevelResourcesVerticalScalingEnabled: true,
+		NonMissingContainerRequests:                    missing,
 	}))
 }
 

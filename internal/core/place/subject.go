@@ -33,11 +33,23 @@ type Subject struct {
 	labels map[string]string
 	// owner is the DaemonSet that controls the pod, or "".
 	owner types.UID
-	// pods is nil without pod affinity and anti-affinity.
-	pods *podTerms
+	// pods is nil without pod affinity and anti-affinity, spread without
+	// topology spread constraints.
+	pods   *podTerms
+	spread *spreadConstraints
+	// terminating pods are about to leave; started is when the pod was
+	// started, zero if it was not yet.
+	terminating bool
+	started     metav1.Time
+	// neverPreempts is preemptionPolicy Never.
+	neverPreempts bool
 
 	requests Resources
-	ports    []HostPort
+	// typical is requests with a guess for containers that request nothing,
+	// for scores only.
+	typical Resources
+	ports   []HostPort
+	images  []string
 }
 
 // ForDaemon compiles the pods that the DaemonSet would create: its template
@@ -73,8 +85,18 @@ func ForPod(pod *corev1.Pod) *Subject {
 		labels:       pod.Labels,
 		owner:        daemonSetOf(pod),
 		pods:         compilePodTerms(pod),
-		requests:     requestsOf(pod),
+		spread:       compileSpread(pod),
+		terminating:  pod.DeletionTimestamp != nil,
+		requests:     requestsOf(pod, nil),
+		typical:      requestsOf(pod, typicalRequests),
 		ports:        hostPortsOf(spec),
+		images:       imagesOf(spec),
+	}
+	if pod.Status.StartTime != nil {
+		s.started = *pod.Status.StartTime
+	}
+	if spec.PreemptionPolicy != nil {
+		s.neverPreempts = *spec.PreemptionPolicy == corev1.PreemptNever
 	}
 	if affinity := nodeAffinity(spec); affinity != nil {
 		if required := affinity.RequiredDuringSchedulingIgnoredDuringExecution; required != nil {

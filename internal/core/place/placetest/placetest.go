@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -68,6 +69,9 @@ func parseTaint(s string) corev1.Taint {
 //	gate:NAME           a scheduling gate
 //	port:N              a host port
 //	owner:NAME          the DaemonSet that controls it
+//	started:N           when it was started, in seconds
+//	terminating         it is being deleted
+//	never-preempts      preemptionPolicy Never
 //	RESOURCE:AMOUNT     a request, such as cpu:2
 //
 // The UID is "NAMESPACE/NAME".
@@ -104,6 +108,15 @@ func set(pod *corev1.Pod, word string) error {
 		pod.Labels[key] = value
 		return nil
 	}
+	switch word {
+	case "terminating":
+		pod.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+		return nil
+	case "never-preempts":
+		never := corev1.PreemptNever
+		pod.Spec.PreemptionPolicy = &never
+		return nil
+	}
 	key, value, _ := strings.Cut(word, ":")
 	container := &pod.Spec.Containers[0]
 	switch key {
@@ -128,6 +141,12 @@ func set(pod *corev1.Pod, word string) error {
 			return err
 		}
 		container.Ports = append(container.Ports, corev1.ContainerPort{HostPort: int32(n), ContainerPort: int32(n)})
+	case "started":
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return err
+		}
+		pod.Status.StartTime = &metav1.Time{Time: time.Unix(n, 0)}
 	case "owner":
 		yes := true
 		pod.OwnerReferences = []metav1.OwnerReference{{

@@ -65,13 +65,17 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	config.AddHealthChecks(healthz.NamedCheck("etcd", func(r *http.Request) error { return s.store.Check(r.Context()) }))
 	config.AddReadyzChecks(healthz.NamedCheck(bootstrapCheck, s.checkBootstrapped))
-	s.generic, err = config.Complete(s.informers).New("garrison", genericapiserver.NewEmptyDelegate())
+	generic, err := config.Complete(s.informers).New("garrison", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return err
 	}
-	s.generic.ShutdownTimeout = drainTimeout
-	inMemory.handler = s.generic.Handler
-	return install(s.generic, s.served)
+	if err := install(generic, s.served); err != nil {
+		return err
+	}
+	generic.ShutdownTimeout = drainTimeout
+	inMemory.handler = generic.Handler
+	s.serve = generic.PrepareRun().RunWithContext
+	return nil
 }
 
 // loopback configures clients that call the server through t.

@@ -17,21 +17,21 @@ import (
 
 // ensureKeys makes or renews keys, certificates and the administrator's
 // kubeconfig, by the time now.
-func (s *Server) ensureKeys(now time.Time) error {
+func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
 	hosts, err := servingHosts(s.cfg.BindAddress)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.keys, err = pki.Ensure(pki.Config{
+	keys, err := pki.Ensure(pki.Config{
 		Dir:   filepath.Join(s.cfg.DataDir, "pki"),
 		Hosts: hosts,
 		Admin: pkix.Name{CommonName: "garrison-admin", Organization: []string{user.SystemPrivilegedGroup}},
 		Now:   now,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writeKubeconfig(s.cfg.KubeconfigOut, s.URL(), s.keys)
+	return keys, writeKubeconfig(s.cfg.KubeconfigOut, s.URL(), keys)
 }
 
 // renewKeys keeps certificates fresh until ctx is done. The listener notices by
@@ -44,7 +44,7 @@ func (s *Server) renewKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if err := s.ensureKeys(now); err != nil {
+			if _, err := s.ensureKeys(now); err != nil {
 				klog.FromContext(ctx).Error(err, "Failed to renew certificates, will try again", "in", renewInterval)
 			}
 		}

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -65,7 +64,7 @@ type Server struct {
 	keys     *pki.Files
 
 	served    *kinds.Set
-	generic   *genericapiserver.GenericAPIServer
+	serve     func(context.Context) error
 	rest      *rest.Config
 	client    kubernetes.Interface
 	informers *informerFactory
@@ -114,7 +113,7 @@ func (s *Server) prepare(ctx, running context.Context) (err error) {
 	if s.listener, err = listen(ctx, s.cfg); err != nil {
 		return err
 	}
-	if err := s.ensureKeys(time.Now()); err != nil {
+	if s.keys, err = s.ensureKeys(time.Now()); err != nil {
 		return err
 	}
 	if err := s.assemble(running); err != nil {
@@ -139,7 +138,7 @@ func (s *Server) run(ctx context.Context) {
 	defer close(s.done)
 	go s.renewKeys(ctx)
 	served := make(chan error, 1)
-	go func() { served <- s.generic.PrepareRun().RunWithContext(ctx) }()
+	go func() { served <- s.serve(ctx) }()
 	select {
 	case err := <-served:
 		s.err = fmt.Errorf("serve the API: %w", err)

@@ -227,3 +227,11 @@ func placementGrace(ds *appsv1.DaemonSet) time.Duration {
 	}
 	return defaultPlacementGrace
 }
+
+// PodChanged reports whether two states of a pod differ in anything that plans
+// see.
+func PodChanged(old, now *corev1.Pod) bool {
+	before, pinnedBefore := podOf(old)
+	after, pinnedAfter := podOf(now)
+	return pinnedBefore != pinnedAfter || before != after
+}

@@ -78,3 +78,35 @@ func badSince(node *corev1.Node) time.Time {
 	}
 	return since
 }
+
+// With returns a roster with some nodes put in, or taken out where nil.
+func (r *Roster) With(changed map[string]*corev1.Node) *Roster {
+	sameNames := true
+	for name, n := range changed {
+		_, known := r.position[name]
+		sameNames = sameNames && known && n != nil
+	}
+	if sameNames {
+		replaced := &Roster{nodes: slices.Clone(r.nodes), position: r.position}
+		for name, n := range changed {
+			replaced.nodes[r.position[name]] = n
+		}
+		return replaced
+	}
+	nodes := make([]*corev1.Node, 0, len(r.nodes)+len(changed))
+	for _, n := range r.nodes {
+		if _, replaced := changed[n.Name]; !replaced {
+			nodes = append(nodes, n)
+		}
+	}
+	for _, n := range changed {
+		if n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	return NewRoster(nodes)
+}
+
+// HealthChanged reports whether two states of a node differ in its health as
+// plans see it.
+func HealthChanged(old, now *corev1.Node) bool { return !badSince(old).Equal(badSince(now)) }

@@ -178,8 +178,8 @@ type turn struct {
 // is what grows with the cluster.
 func (t *turn) take(ctx context.Context, cost *time.Duration) (time.Time, error) {
 	begun := t.clock.Now()
+	t.watched.await(t.key(), true) // before looking, or the event may come between
 	if wake, err := t.memory.ledger.behind(ctx, begun); err != nil || !wake.IsZero() {
-		t.watched.await(t.key(), true)
 		return wake, err
 	}
 	t.watched.await(t.key(), false)

@@ -75,7 +75,10 @@ func (p *pacer) begin(key types.NamespacedName) {
 func (p *pacer) end(key types.NamespacedName, cost time.Duration) (time.Time, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := p.of(key)
+	k := p.keys[key]
+	if k == nil {
+		return time.Time{}, false // gone
+	}
 	k.notBefore = p.clock.Now().Add(min(max(restFactor*cost, minRest), maxRest))
 	k.queued = k.again
 	k.running, k.again = false, false

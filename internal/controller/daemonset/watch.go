@@ -1,0 +1,314 @@
+package daemonset
+
+import (
+	"maps"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/garrison-project/garrison/internal/cacheindex"
+	"github.com/garrison-project/garrison/internal/core/place"
+	"github.com/garrison-project/garrison/internal/core/rollout"
+	"github.com/garrison-project/garrison/internal/view"
+)
+
+// watch subscribes to everything that may concern a DaemonSet.
+func (c *Controller) watch(f informers.SharedInformerFactory) error {
+	pods := f.Core().V1().Pods().Informer()
+	revisions := f.Apps().V1().ControllerRevisions().Informer()
+	if err := c.index(pods); err != nil {
+		return err
+	}
+	for _, source := range []struct {
+		informer cache.SharedIndexInformer
+		handler  cache.ResourceEventHandler
+	}{
+		{f.Apps().V1().DaemonSets().Informer(), handlers(c.setAdded, c.setUpdated, c.setDeleted)},
+		{pods, handlers(c.podAdded, c.podUpdated, c.podDeleted)},
+		{revisions, handlers(c.revisionAdded, c.revisionUpdated, c.revisionDeleted)},
+		{f.Core().V1().Nodes().Informer(), handlers(c.nodeAdded, c.nodeUpdated, c.nodeDeleted)},
+	} {
+		registration, err := source.informer.AddEventHandler(source.handler)
+		if err != nil {
+			return err
+		}
+		c.synced = append(c.synced, registration.HasSynced)
+	}
+	return nil
+}
+
+func (c *Controller) index(pods cache.SharedIndexInformer) error {
+	if err := cacheindex.AddByOwner(pods); err != nil {
+		return err
+	}
+	if err := cacheindex.AddPodsByNode(pods); err != nil {
+		return err
+	}
+	if _, added := pods.GetIndexer().GetIndexers()[orphanPods]; added {
+		return nil
+	}
+	return pods.AddIndexers(cache.Indexers{orphanPods: func(object any) ([]string, error) {
+		pod, ok := object.(*corev1.Pod)
+		if !ok || metav1.GetControllerOfNoCopy(pod) != nil {
+			return nil, nil
+		}
+		return []string{pod.Namespace}, nil
+	}})
+}
+
+// handlers makes typed functions of event handlers; deletions that were missed
+// come with the last state known.
+func handlers[T any](added func(T), updated func(old, now T), deleted func(T)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { added(object.(T)) },
+		UpdateFunc: func(old, now any) { updated(old.(T), now.(T)) },
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			if last, ok := object.(T); ok {
+				deleted(last)
+			}
+		},
+	}
+}
+
+// watched is what event handlers know of the DaemonSets.
+type watched struct {
+	mu   sync.Mutex
+	sets map[types.NamespacedName]*watchedSet
+}
+
+type watchedSet struct {
+	// subject answers for which nodes an event matters.
+	subject *place.Subject
+	// status is the last that was written here: its arrival is no news.
+	status *appsv1.DaemonSetStatus
+	// awaiting: a turn is waiting for the caches, so everything is news.
+	awaiting bool
+}
+
+func newWatched() *watched { return &watched{sets: map[types.NamespacedName]*watchedSet{}} }
+
+// put notes a DaemonSet's present template.
+func (w *watched) put(ds *appsv1.DaemonSet) {
+	subject := place.ForDaemon(ds)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := types.NamespacedName{Namespace: ds.Namespace, Name: ds.Name}
+	if w.sets[key] == nil {
+		w.sets[key] = &watchedSet{}
+	}
+	w.sets[key].subject = subject
+}
+
+func (w *watched) drop(key types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.sets, key)
+}
+
+// await notes whether a turn waits for the caches.
+func (w *watched) await(key types.NamespacedName, awaiting bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.sets[key]; s != nil {
+		s.awaiting = awaiting
+	}
+}
+
+// wrote notes a status that is being written.
+func (w *watched) wrote(key types.NamespacedName, status *appsv1.DaemonSetStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.sets[key]; s != nil {
+		s.status = status
+	}
+}
+
+// knows reports whether an update brings only a status that was written here.
+func (w *watched) knows(old, now *appsv1.DaemonSet) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sets[keyOf(now)]
+	return s != nil && !s.awaiting && s.status != nil &&
+		old.UID == now.UID && old.Generation == now.Generation && maps.Equal(old.Annotations, now.Annotations) &&
+		(old.DeletionTimestamp == nil) == (now.DeletionTimestamp == nil) &&
+		equality.Semantic.DeepEqual(&now.Status, s.status)
+}
+
+// awaits reports whether a turn waits for the caches.
+func (w *watched) awaits(key types.NamespacedName) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sets[key]
+	return s != nil && s.awaiting
+}
+
+// concerned returns the DaemonSets for which the change of a node matters; old
+// or now is nil if it came or went.
+func (w *watched) concerned(old, now *corev1.Node) []types.NamespacedName {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var keys []types.NamespacedName
+	for key, s := range w.sets {
+		before, after := stand(s.subject, old), stand(s.subject, now)
+		ill := old != nil && now != nil && view.HealthChanged(old, now) && after.Verdict != rollout.Leave
+		if before != after || ill {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func stand(subject *place.Subject, node *corev1.Node) view.Standing {
+	if node == nil {
+		return view.Standing{Verdict: rollout.Leave}
+	}
+	return view.Stand(subject, node)
+}
+
+func keyOf(object metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
+}
+
+func (c *Controller) setAdded(ds *appsv1.DaemonSet) {
+	c.watched.put(ds)
+	c.enqueue(keyOf(ds))
+}
+
+func (c *Controller) setUpdated(old, now *appsv1.DaemonSet) {
+	if old.UID != now.UID || old.Generation != now.Generation {
+		c.watched.put(now)
+	}
+	if !c.watched.knows(old, now) {
+		c.enqueue(keyOf(now))
+	}
+}
+
+func (c *Controller) setDeleted(ds *appsv1.DaemonSet) {
+	c.watched.drop(keyOf(ds))
+	c.enqueue(keyOf(ds))
+}
+
+func (c *Controller) nodeAdded(node *corev1.Node) {
+	c.roster.set(node)
+	c.nodeChanged(nil, node)
+	c.ownersOn(node.Name)
+}
+
+func (c *Controller) nodeUpdated(old, now *corev1.Node) {
+	if !place.EligibilityChanged(old, now) && !view.HealthChanged(old, now) {
+		return // a heartbeat
+	}
+	c.roster.set(now)
+	c.nodeChanged(old, now)
+}
+
+func (c *Controller) nodeDeleted(node *corev1.Node) {
+	c.roster.remove(node.Name)
+	c.nodeChanged(node, nil)
+	c.ownersOn(node.Name)
+}
+
+func (c *Controller) nodeChanged(old, now *corev1.Node) {
+	for _, key := range c.watched.concerned(old, now) {
+		c.enqueue(key)
+	}
+}
+
+// ownersOn asks for a turn for every DaemonSet with a pod on the node.
+func (c *Controller) ownersOn(node string) {
+	pods, err := cacheindex.PodsOnNode(c.podIndex, node)
+	if err != nil {
+		return // the index was added in New
+	}
+	for _, pod := range pods {
+		c.ownerTurn(pod)
+	}
+}
+
+// ownerTurn asks for a turn for the DaemonSet that controls an object, and
+// reports whether anything controls it.
+func (c *Controller) ownerTurn(object metav1.Object) bool {
+	ref := metav1.GetControllerOfNoCopy(object)
+	if ref == nil {
+		return false
+	}
+	if ref.Kind == "DaemonSet" {
+		key := types.NamespacedName{Namespace: object.GetNamespace(), Name: ref.Name}
+		if ds, err := c.sets.DaemonSets(key.Namespace).Get(key.Name); err == nil && ds.UID == ref.UID {
+			c.enqueue(key)
+		}
+	}
+	return true
+}
+
+// orphanSeen asks for a turn for every DaemonSet that may adopt the object.
+func (c *Controller) orphanSeen(object metav1.Object) {
+	sets, err := c.sets.DaemonSets(object.GetNamespace()).List(labels.Everything())
+	if err != nil {
+		return // a lister that reads from memory does not fail
+	}
+	for _, ds := range sets {
+		selector, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector)
+		if err == nil && !selector.Empty() && selector.Matches(labels.Set(object.GetLabels())) {
+			c.enqueue(keyOf(ds))
+		}
+	}
+}
+
+func (c *Controller) podAdded(pod *corev1.Pod) {
+	if !c.ownerTurn(pod) && pod.DeletionTimestamp == nil {
+		c.orphanSeen(pod)
+	}
+}
+
+func (c *Controller) podUpdated(old, now *corev1.Pod) {
+	relabelled := !maps.Equal(old.Labels, now.Labels)
+	moved := !equality.Semantic.DeepEqual(old.OwnerReferences, now.OwnerReferences)
+	if !relabelled && !moved && !view.PodChanged(old, now) {
+		return
+	}
+	if moved {
+		c.ownerTurn(old)
+	}
+	if !c.ownerTurn(now) && (relabelled || moved) {
+		c.orphanSeen(now)
+	}
+}
+
+func (c *Controller) podDeleted(pod *corev1.Pod) { c.ownerTurn(pod) }
+
+// revisionAdded asks for no turn for a revision that has an owner: this
+// controller has made it, or someone who wants to see it before it is merged.
+func (c *Controller) revisionAdded(r *appsv1.ControllerRevision) {
+	ref := metav1.GetControllerOfNoCopy(r)
+	if ref == nil {
+		c.orphanSeen(r)
+		return
+	}
+	key := types.NamespacedName{Namespace: r.Namespace, Name: ref.Name}
+	if c.watched.awaits(key) {
+		c.enqueue(key)
+	}
+}
+
+func (c *Controller) revisionUpdated(old, now *appsv1.ControllerRevision) {
+	if old.ResourceVersion == now.ResourceVersion {
+		return
+	}
+	c.ownerTurn(old)
+	if !c.ownerTurn(now) {
+		c.orphanSeen(now)
+	}
+}
+
+func (c *Controller) revisionDeleted(r *appsv1.ControllerRevision) { c.ownerTurn(r) }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"strconv"
 
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/klog/v2"
 )
 
@@ -27,4 +29,18 @@ func setUpLogging(verbosity int) error {
 		}
 	}
 	return nil
+}
+
+// hushAfter keeps errors that nobody handles out of the quiet log once ctx is
+// done: the end cuts requests short, and that is no news.
+func hushAfter(ctx context.Context) {
+	for i, handle := range utilruntime.ErrorHandlers {
+		utilruntime.ErrorHandlers[i] = func(of context.Context, err error, message string, details ...any) {
+			if ctx.Err() == nil {
+				handle(of, err, message, details...)
+				return
+			}
+			klog.FromContext(of).V(1).Info(message, append(details, "err", err)...)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -102,8 +103,12 @@ func (f *upFlags) run(in *invocation) error {
 	utilruntime.ReallyCrash = false
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
+	hushAfter(ctx)
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())
+		// Starting leaves as much garbage as there is to keep: a fifth of the
+		// resident memory, which an idle process would hold for long.
+		debug.FreeOSMemory()
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
+	"github.com/garrison-project/garrison/internal/controller/daemonset"
 	"github.com/garrison-project/garrison/internal/controller/namespace"
 	"github.com/garrison-project/garrison/internal/controller/nodelife"
 	"github.com/garrison-project/garrison/internal/controller/ownergc"
@@ -32,6 +33,9 @@ func assemble(s *server.Server, cfg Config) ([]part, error) {
 		name string
 		new  func() (runner, error)
 	}{
+		{"daemon set controller", func() (runner, error) {
+			return daemonset.New(daemonset.Options{Client: client, Informers: informers, Writer: writer})
+		}},
 		{"scheduler", func() (runner, error) {
 			b, err := scheduler.New(scheduler.Options{Writer: writer, Informers: informers})
 			return binder{b}, err

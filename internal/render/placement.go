@@ -259,16 +259,15 @@ func available(nodes int, counts map[string]int) string {
 	return fmt.Sprintf("0/%d nodes are available: %s.", nodes, histogram(counts))
 }
 
-// firstFilter returns the distinct texts of the reasons of the first filter.
+// firstFilter returns the texts of the first filter: one for each resource that
+// is short, of other filters only the first.
 func firstFilter(reasons []place.Reason) []string {
 	var texts []string
 	for _, r := range reasons {
-		if r.Filter() != reasons[0].Filter() {
+		if len(texts) > 0 && (r.Filter() != place.ResourceFilter || reasons[0].Filter() != place.ResourceFilter) {
 			break
 		}
-		if text := schedulerText(r); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
+		texts = append(texts, schedulerText(r))
 	}
 	return texts
 }

@@ -75,11 +75,12 @@ func newQueue() *queue {
 }
 
 // add makes a new pod due.
-func (q *queue) add(pod *corev1.Pod) {
+func (q *queue) add(pod *corev1.Pod) *entry {
 	q.arrivals++
 	e := &entry{pod: pod, subject: place.ForPod(pod), arrival: q.arrivals}
 	q.entries[e.subject.Key] = e
 	q.enter(e, due)
+	return e
 }
 
 // amend takes over what a known pod asks for now, which is a reason to try it.

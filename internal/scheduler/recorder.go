@@ -33,7 +33,11 @@ type recorder struct {
 type reporter struct{ controller, instance string }
 
 // note is what an event says.
-type note struct{ kind, reason, action, text string }
+type note struct {
+	kind, reason, action, text string
+	// related is another pod that has to do with it, or nil.
+	related *corev1.Pod
+}
 
 func newRecorder(writer Writer, clock clock.PassiveClock, from reporter) *recorder {
 	return &recorder{writer: writer, clock: clock, from: from, pending: make(chan *eventsv1.Event, maxPendingEvents)}
@@ -64,7 +68,7 @@ func (r *recorder) run(ctx context.Context) {
 func (r *recorder) event(pod *corev1.Pod, n note) *eventsv1.Event {
 	now := r.clock.Now()
 	suffix := fmt.Sprintf(".%x", now.UnixNano())
-	return &eventsv1.Event{
+	event := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: pod.Namespace,
 			Name:      cut(pod.Name, maxEventName-len(suffix)) + suffix,
@@ -74,12 +78,20 @@ func (r *recorder) event(pod *corev1.Pod, n note) *eventsv1.Event {
 		ReportingInstance:   r.from.instance,
 		Action:              n.action,
 		Reason:              n.reason,
-		Regarding: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name,
-			UID: pod.UID, ResourceVersion: pod.ResourceVersion,
-		},
-		Note: cut(n.text, maxNote),
-		Type: n.kind,
+		Regarding:           *referTo(pod),
+		Note:                cut(n.text, maxNote),
+		Type:                n.kind,
+	}
+	if n.related != nil {
+		event.Related = referTo(n.related)
+	}
+	return event
+}
+
+func referTo(pod *corev1.Pod) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name,
+		UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 	}
 }
 

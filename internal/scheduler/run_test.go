@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 
@@ -34,6 +35,10 @@ func (w clientWriter) BindPod(ctx context.Context, b *corev1.Binding) error {
 
 func (w clientWriter) UpdatePodStatus(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	return w.client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+}
+
+func (w clientWriter) DeletePod(ctx context.Context, key types.NamespacedName, o metav1.DeleteOptions) error {
+	return w.client.CoreV1().Pods(key.Namespace).Delete(ctx, key.Name, o)
 }
 
 func (w clientWriter) CreateEvent(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {

@@ -11,7 +11,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -25,6 +29,8 @@ type Writer interface {
 	BindPod(ctx context.Context, binding *corev1.Binding) error
 	// UpdatePodStatus replaces the pod's status.
 	UpdatePodStatus(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	// DeletePod deletes a pod, gracefully unless the options say otherwise.
+	DeletePod(ctx context.Context, key types.NamespacedName, options metav1.DeleteOptions) error
 	// CreateEvent stores an event.
 	CreateEvent(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error)
 }
@@ -52,6 +58,8 @@ type Scheduler struct {
 	// kick holds a token for each worker that should look at the queue.
 	kick    chan struct{}
 	watches []watch
+	pods    corelisters.PodLister
+	budgets policylisters.PodDisruptionBudgetLister
 
 	// mu guards what is known and what is to do: both change together.
 	mu      sync.Mutex
@@ -91,6 +99,8 @@ func New(o Options) (*Scheduler, error) {
 		clock:    o.Clock,
 		recorder: newRecorder(o.Writer, o.Clock, reporter{controller: o.Name, instance: o.Name + "-" + host}),
 		kick:     make(chan struct{}, o.Workers),
+		pods:     o.Informers.Core().V1().Pods().Lister(),
+		budgets:  o.Informers.Policy().V1().PodDisruptionBudgets().Lister(),
 		cluster:  place.NewCluster(),
 		queue:    newQueue(),
 	}

@@ -8,9 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/garrison-project/garrison/internal/core/place"
-	"github.com/garrison-project/garrison/internal/render"
 )
 
 // Step takes the pod that is due first, decides where it goes and does it. It
@@ -18,14 +18,13 @@ import (
 // can bring the next one. It starts nothing and never sleeps; several
 // goroutines may step at once.
 func (s *Scheduler) Step(ctx context.Context) (time.Time, error) {
-	a := s.decide()
-	var err error
+	a, err := s.decide()
 	switch {
 	case a == nil:
 	case a.decision.Node != "":
 		err = s.bind(ctx, a)
 	default:
-		err = s.explain(ctx, a)
+		err = s.refuse(ctx, a)
 	}
 	return s.nextWake(), err
 }
@@ -33,33 +32,45 @@ func (s *Scheduler) Step(ctx context.Context) (time.Time, error) {
 // attempt is one pod's turn. Unlike its entry it does not change when events
 // come in, so it may be read without the lock.
 type attempt struct {
-	entry    *entry
-	pod      *corev1.Pod
-	decision place.Decision
+	entry      *entry
+	pod        *corev1.Pod
+	decision   place.Decision
+	preemption place.Preemption
 }
 
 // decide takes the next pod and books the decision: a pod that found its node
-// counts there from now on, one that did not waits for a reason to try again.
-func (s *Scheduler) decide() *attempt {
+// counts there from now on, one that did not waits for a reason to try again,
+// and has room kept for it if preemption makes some.
+func (s *Scheduler) decide() (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.queue.pop(s.clock.Now())
 	if e == nil {
-		return nil
+		return nil, nil
 	}
 	if s.queue.due.Len() > 0 {
 		s.wakeWorker()
 	}
-	// Should the decision panic, the pod must not be lost.
+	// Should the decision fail, the pod must not be lost.
 	s.queue.retry(e)
-	d := s.cluster.Schedule(e.subject)
-	if d.Node == "" {
-		s.queue.park(e, refusedBy(d), s.clock.Now())
-	} else {
+	a := &attempt{entry: e, pod: e.pod, decision: s.cluster.Schedule(e.subject)}
+	if a.decision.Node != "" {
 		s.queue.move(e, held)
-		s.cluster.Place(e.subject, d.Node)
+		s.cluster.Place(e.subject, a.decision.Node)
+		s.changed(change{filters: place.CompanyFilters})
+		return a, nil
 	}
-	return &attempt{entry: e, pod: e.pod, decision: d}
+	budgets, err := s.budgets.List(labels.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("list PodDisruptionBudgets: %w", err)
+	}
+	a.preemption = s.cluster.Preempt(e.subject, a.decision, budgets)
+	s.cluster.Denominate(e.subject.Key)
+	if a.preemption.Node != "" {
+		s.cluster.Nominate(e.subject, a.preemption.Node)
+	}
+	s.queue.park(e, refusedBy(a.decision), s.clock.Now())
+	return a, nil
 }
 
 // refusedBy collects the filters that may let the pod through when something
@@ -90,7 +101,7 @@ func (s *Scheduler) bind(ctx context.Context, a *attempt) error {
 	})
 	if err != nil {
 		s.takeBack(a)
-		return tolerable(err, "bind pod %s/%s to %s", pod.Namespace, pod.Name, node)
+		return unlessOvertaken(fmt.Errorf("bind pod %s/%s to %s: %w", pod.Namespace, pod.Name, node, err))
 	}
 	s.release(a.entry)
 	s.recorder.record(pod, note{
@@ -106,6 +117,7 @@ func (s *Scheduler) release(e *entry) {
 	defer s.mu.Unlock()
 	if s.queue.has(e) {
 		s.queue.remove(e.subject.Key)
+		s.cluster.Denominate(e.subject.Key)
 	}
 }
 
@@ -117,7 +129,7 @@ func (s *Scheduler) takeBack(a *attempt) {
 	if s.queue.has(a.entry) {
 		s.cluster.Remove(a.entry.subject.Key)
 		s.queue.retry(a.entry)
-		s.changed(change{filters: place.RoomFilters, node: a.decision.Node})
+		s.left(a.decision.Node)
 	}
 }
 
@@ -130,58 +142,11 @@ func (s *Scheduler) again(e *entry) {
 	}
 }
 
-// explain tells the pod why it is not bound. It says so again only when there
-// is something new to say.
-func (s *Scheduler) explain(ctx context.Context, a *attempt) error {
-	condition := corev1.PodCondition{
-		Type:               corev1.PodScheduled,
-		Status:             corev1.ConditionFalse,
-		Reason:             corev1.PodReasonUnschedulable,
-		Message:            render.Unschedulable(a.decision),
-		ObservedGeneration: a.pod.Generation,
-	}
-	status, changed := withCondition(&a.pod.Status, condition, metav1.NewTime(s.clock.Now()))
-	if !changed {
-		return nil
-	}
-	pod := a.pod.DeepCopy()
-	pod.Status = *status
-	if _, err := s.writer.UpdatePodStatus(ctx, pod); err != nil {
-		s.again(a.entry)
-		return tolerable(err, "set the PodScheduled condition of pod %s/%s", pod.Namespace, pod.Name)
-	}
-	s.recorder.record(a.pod, note{
-		kind: corev1.EventTypeWarning, reason: "FailedScheduling", action: "Scheduling",
-		text: condition.Message,
-	})
-	return nil
-}
-
-// withCondition returns the status with the condition set, and whether that
-// changes anything. The argument is left as it is.
-func withCondition(status *corev1.PodStatus, c corev1.PodCondition, now metav1.Time) (*corev1.PodStatus, bool) {
-	c.LastTransitionTime = now
-	out := status.DeepCopy()
-	for i, old := range out.Conditions {
-		if old.Type != c.Type {
-			continue
-		}
-		if old.Status == c.Status {
-			c.LastTransitionTime = old.LastTransitionTime
-		}
-		c.LastProbeTime = old.LastProbeTime
-		out.Conditions[i] = c
-		return out, old != c
-	}
-	out.Conditions = append(out.Conditions, c)
-	return out, true
-}
-
-// tolerable wraps an error with the operation, unless it only says that the
-// pod has changed or gone meanwhile, of which an event tells.
-func tolerable(err error, operation string, args ...any) error {
+// unlessOvertaken drops an error that only says that a pod has changed or gone
+// meanwhile, of which an event tells.
+func unlessOvertaken(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil
 	}
-	return fmt.Errorf(operation+": %w", append(args, err)...)
+	return err
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/garrison-project/garrison/internal/core/place/placetest"
@@ -35,11 +37,12 @@ func TestTranscripts(t *testing.T) {
 
 // world is an API server of maps, and a scheduler that is stepped by hand.
 type world struct {
-	t     *testing.T
-	s     *Scheduler
-	clock *testingclock.FakeClock
-	pods  map[types.NamespacedName]*corev1.Pod
-	log   strings.Builder
+	t                     *testing.T
+	podStore, budgetStore cache.Store
+	s                     *Scheduler
+	clock                 *testingclock.FakeClock
+	pods                  map[types.NamespacedName]*corev1.Pod
+	log                   strings.Builder
 	// failing makes the next writes of a kind fail.
 	failing map[string]error
 }
@@ -51,13 +54,14 @@ func newWorld(t *testing.T) *world {
 		pods:    map[types.NamespacedName]*corev1.Pod{},
 		failing: map[string]error{},
 	}
-	s, err := New(Options{
-		Writer: w, Clock: w.clock,
-		Informers: informers.NewSharedInformerFactory(fake.NewClientset(), 0),
-	})
+	// The informers are never started: the test fills their stores.
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(), 0)
+	s, err := New(Options{Writer: w, Clock: w.clock, Informers: factory})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.podStore = factory.Core().V1().Pods().Informer().GetStore()
+	w.budgetStore = factory.Policy().V1().PodDisruptionBudgets().Informer().GetStore()
 	w.s = s
 	return w
 }
@@ -79,6 +83,25 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "pod":
 		w.setPod(d.Input)
+	case "budgets":
+		for line := range strings.Lines(d.Input) {
+			b, err := placetest.Budget(line)
+			if err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			if err := w.budgetStore.Add(b); err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+		}
+	case "nominated":
+		name, rest, _ := strings.Cut(d.Input, " ")
+		node, rest, _ := strings.Cut(rest, " ")
+		pod, err := placetest.Pod(name + " " + rest)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		pod.Status.NominatedNodeName = node
+		w.store(pod)
 	case "delete-pods":
 		for name := range strings.FieldsSeq(d.Input) {
 			w.deletePod(types.NamespacedName{Namespace: "default", Name: name})
@@ -86,6 +109,16 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 	case "delete-nodes":
 		for name := range strings.FieldsSeq(d.Input) {
 			w.s.removeNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		}
+	case "namespaces":
+		for line := range strings.Lines(d.Input) {
+			pod, err := placetest.Pod(line) // a name and labels
+			if err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			ns := &corev1.Namespace{}
+			ns.Name, ns.Labels = pod.Name, pod.Labels
+			w.s.setNamespace(ns)
 		}
 	case "finish":
 		for name := range strings.FieldsSeq(d.Input) {
@@ -150,12 +183,18 @@ func (w *world) setPod(text string) {
 // store keeps a state of a pod and tells the scheduler, as an informer would.
 func (w *world) store(pod *corev1.Pod) {
 	w.pods[keyOf(pod)] = pod
+	if err := w.podStore.Add(pod); err != nil {
+		w.t.Fatal(err)
+	}
 	w.s.setPod(pod)
 }
 
 func (w *world) deletePod(key types.NamespacedName) {
 	pod := w.pods[key]
 	delete(w.pods, key)
+	if err := w.podStore.Delete(pod); err != nil {
+		w.t.Fatal(err)
+	}
 	w.s.removePod(pod)
 }
 
@@ -188,10 +227,29 @@ func (w *world) UpdatePodStatus(_ context.Context, pod *corev1.Pod) (*corev1.Pod
 		return nil, err
 	}
 	for _, c := range pod.Status.Conditions {
-		fmt.Fprintf(&w.log, "status %s: %s=%s %s: %s\n", keyOf(pod), c.Type, c.Status, c.Reason, c.Message)
+		if old := w.pods[keyOf(pod)]; !slices.Contains(old.Status.Conditions, c) {
+			fmt.Fprintf(&w.log, "status %s: %s=%s %s: %s\n", keyOf(pod), c.Type, c.Status, c.Reason, c.Message)
+		}
+	}
+	if node := pod.Status.NominatedNodeName; node != w.pods[keyOf(pod)].Status.NominatedNodeName {
+		fmt.Fprintf(&w.log, "status %s: nominated for %q\n", keyOf(pod), node)
 	}
 	w.store(pod)
 	return pod, nil
+}
+
+func (w *world) DeletePod(_ context.Context, key types.NamespacedName, o metav1.DeleteOptions) error {
+	if o.Preconditions == nil || *o.Preconditions.UID != w.pods[key].UID {
+		w.t.Errorf("deleting %s without its UID", key)
+	}
+	if o.GracePeriodSeconds != nil {
+		w.t.Errorf("deleting %s without its grace period", key)
+	}
+	fmt.Fprintf(&w.log, "delete %s\n", key)
+	pod := w.pods[key].DeepCopy()
+	pod.DeletionTimestamp = &metav1.Time{Time: w.clock.Now()}
+	w.store(pod)
+	return nil
 }
 
 func (w *world) CreateEvent(context.Context, *eventsv1.Event) (*eventsv1.Event, error) {

@@ -20,8 +20,11 @@ func (s *Scheduler) watch(factory informers.SharedInformerFactory) error {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{
+		{core.Namespaces().Informer(), handler(s.setNamespace, s.removeNamespace)},
 		{core.Nodes().Informer(), handler(s.setNode, s.removeNode)},
 		{core.Pods().Informer(), handler(s.setPod, s.removePod)},
+		// Looked up, not acted upon.
+		{factory.Policy().V1().PodDisruptionBudgets().Informer(), cache.ResourceEventHandlerFuncs{}},
 	}
 	for _, h := range handlers {
 		registration, err := h.informer.AddEventHandler(h.handler)
@@ -55,19 +58,36 @@ func handler[T any](set, remove func(T)) cache.ResourceEventHandler {
 	}
 }
 
+func (s *Scheduler) setNamespace(ns *corev1.Namespace) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.SetNamespace(ns.Name, ns.Labels)
+	s.changed(change{filters: place.CompanyFilters})
+}
+
+func (s *Scheduler) removeNamespace(ns *corev1.Namespace) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster.SetNamespace(ns.Name, nil)
+}
+
 func (s *Scheduler) setNode(n *corev1.Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.cluster.Node(n.Name)
 	s.cluster.SetNode(n)
-	if filters := helpedBy(old, n); filters != 0 {
+	if filters := openedBy(old, n); filters != 0 {
 		s.changed(change{filters: filters, node: n.Name})
+	}
+	if old == nil || !maps.Equal(old.Labels, n.Labels) {
+		// Its pods are in other domains now.
+		s.changed(change{filters: place.CompanyFilters})
 	}
 }
 
-// helpedBy tells which filters may pass now that did not before; old is nil
-// for a new node.
-func helpedBy(old, n *corev1.Node) place.FilterSet {
+// openedBy tells which filters may let pods onto a node now that did not before;
+// old is nil for a new node.
+func openedBy(old, n *corev1.Node) place.FilterSet {
 	if old == nil {
 		return place.AllFilters
 	}
@@ -91,6 +111,7 @@ func (s *Scheduler) removeNode(n *corev1.Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cluster.RemoveNode(n.Name)
+	s.changed(change{filters: place.CompanyFilters})
 }
 
 func (s *Scheduler) setPod(pod *corev1.Pod) {
@@ -101,16 +122,29 @@ func (s *Scheduler) setPod(pod *corev1.Pod) {
 		s.forget(keyOf(pod))
 	case pod.Spec.NodeName != "":
 		s.queue.remove(keyOf(pod))
+		s.cluster.Denominate(keyOf(pod))
 		s.placed(pod)
 	default:
 		s.unplaced(pod)
 	}
 }
 
-// placed notes a pod that is on a node. Most updates are of its status, which
-// takes nothing of the node.
+// placed notes a pod that is on a node. Most updates are of its status, and
+// change nothing for others.
 func (s *Scheduler) placed(pod *corev1.Pod) {
-	s.cluster.Place(place.ForPod(pod), pod.Spec.NodeName)
+	subject, node := place.ForPod(pod), pod.Spec.NodeName
+	old, was := s.cluster.Placed(subject.Key)
+	if old != nil && was == node && subject.Equivalent(old) {
+		return
+	}
+	s.cluster.Place(subject, node)
+	opened := subject.OpenedBy(old)
+	if old != nil && was != node {
+		opened |= place.CompanyFilters
+		s.changed(change{filters: place.RoomFilters, node: was})
+	}
+	s.changed(change{filters: opened & place.CompanyFilters})
+	s.changed(change{filters: opened & place.RoomFilters, node: node})
 }
 
 // unplaced queues a pod without a node, if it is for this scheduler to place.
@@ -129,13 +163,22 @@ func (s *Scheduler) unplaced(pod *corev1.Pod) {
 	case booked != nil:
 		// A step is binding it or has; this state is older than that.
 	case e == nil:
-		s.queue.add(pod)
+		s.nominate(s.queue.add(pod))
 		s.wakeWorker()
 	case asksAnew(e.pod, pod):
 		s.queue.amend(e, pod, s.clock.Now())
+		s.nominate(e)
 		s.wakeWorker()
 	default:
 		e.pod = pod
+	}
+}
+
+// nominate keeps room for a pod that was promised some, by an earlier run of
+// the scheduler.
+func (s *Scheduler) nominate(e *entry) {
+	if node := e.pod.Status.NominatedNodeName; node != "" {
+		s.cluster.Nominate(e.subject, node)
 	}
 }
 
@@ -159,17 +202,24 @@ func (s *Scheduler) removePod(pod *corev1.Pod) {
 // forget drops a pod wherever it is known, and frees what it had.
 func (s *Scheduler) forget(key types.NamespacedName) {
 	s.queue.remove(key)
-	placed, node := s.cluster.Placed(key)
-	if placed == nil {
-		return
+	if node := s.cluster.Denominate(key); node != "" {
+		s.changed(change{filters: place.RoomFilters, node: node})
 	}
-	s.cluster.Remove(key)
+	if placed, node := s.cluster.Placed(key); placed != nil {
+		s.cluster.Remove(key)
+		s.left(node)
+	}
+}
+
+// left hastens the pods that may follow when a pod has left a node.
+func (s *Scheduler) left(node string) {
 	s.changed(change{filters: place.RoomFilters, node: node})
+	s.changed(change{filters: place.CompanyFilters})
 }
 
 // changed hastens the pods that a change may help.
 func (s *Scheduler) changed(c change) {
-	if s.queue.wake(c, s.clock.Now()) {
+	if c.filters != 0 && s.queue.wake(c, s.clock.Now()) {
 		s.wakeWorker()
 	}
 }

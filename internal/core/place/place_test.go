@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
@@ -100,7 +99,11 @@ var changes = map[string]command{
 	"budgets": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		tr.budgets = nil
 		for line := range strings.Lines(d.Input) {
-			tr.budgets = append(tr.budgets, parseBudget(t, d, line))
+			b, err := placetest.Budget(line)
+			if err != nil {
+				d.Fatalf(t, "%v", err)
+			}
+			tr.budgets = append(tr.budgets, b)
 		}
 		return ""
 	},
@@ -197,26 +200,6 @@ func formatRefusals(refusals []Refusal) string {
 		b.WriteString(r.Node + ": no\n" + formatReasons(r.Reasons))
 	}
 	return b.String()
-}
-
-// parseBudget reads NAME LABEL=VALUE… allowed:N.
-func parseBudget(t *testing.T, d *datadriven.TestData, line string) *policyv1.PodDisruptionBudget {
-	b := &policyv1.PodDisruptionBudget{}
-	b.Namespace = "default"
-	b.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
-	words := strings.Fields(line)
-	b.Name = words[0]
-	for _, word := range words[1:] {
-		if n, ok := strings.CutPrefix(word, "allowed:"); ok {
-			if _, err := fmt.Sscan(n, &b.Status.DisruptionsAllowed); err != nil {
-				d.Fatalf(t, "budget %s: %v", b.Name, err)
-			}
-			continue
-		}
-		key, value, _ := strings.Cut(word, "=")
-		b.Spec.Selector.MatchLabels[key] = value
-	}
-	return b
 }
 
 // change applies a change for each line of the input.

@@ -1,6 +1,7 @@
 package place
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -104,15 +105,17 @@ func (c *Cluster) Nominate(s *Subject, node string) {
 	c.nominated[node][s.Key] = s
 }
 
-// Denominate ends what Nominate began.
-func (c *Cluster) Denominate(key types.NamespacedName) {
+// Denominate ends what Nominate began, and returns the node, or "".
+func (c *Cluster) Denominate(key types.NamespacedName) string {
 	for node, pods := range c.nominated {
 		if _, ok := pods[key]; ok {
 			if delete(pods, key); len(pods) == 0 {
 				delete(c.nominated, node)
 			}
+			return node
 		}
 	}
+	return ""
 }
 
 // fitsBesideNominated asks whether the pod fits with the nominated pods of the
@@ -149,4 +152,28 @@ func (q *question) put(s *Subject, state *nodeState) {
 func (q *question) take(s *Subject, state *nodeState) {
 	q.c.Remove(s.Key)
 	q.moved(s, state, -1)
+}
+
+// OpenedBy returns the filters that may let other pods through when a placed
+// pod becomes s, having been old before; old is nil for a pod that is new.
+func (s *Subject) OpenedBy(old *Subject) FilterSet {
+	if old == nil {
+		return CompanyFilters
+	}
+	var set FilterSet
+	if !maps.Equal(s.labels, old.labels) || s.terminating != old.terminating {
+		set |= CompanyFilters
+	}
+	if s.requests.MilliCPU != old.requests.MilliCPU || s.requests.Memory != old.requests.Memory ||
+		s.requests.EphemeralStorage != old.requests.EphemeralStorage || !maps.Equal(s.requests.Other, old.requests.Other) {
+		set |= RoomFilters
+	}
+	return set
+}
+
+// Equivalent reports whether a placed pod counts the same as it did as old. It
+// holds for most updates of a pod, which are of its status.
+func (s *Subject) Equivalent(old *Subject) bool {
+	return s.UID == old.UID && s.Priority == old.Priority && s.owner == old.owner &&
+		s.started.Equal(&old.started) && s.OpenedBy(old) == 0
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -72,6 +73,7 @@ func parseTaint(s string) corev1.Taint {
 //	started:N           when it was started, in seconds
 //	terminating         it is being deleted
 //	never-preempts      preemptionPolicy Never
+//	#TEXT               nothing
 //	RESOURCE:AMOUNT     a request, such as cpu:2
 //
 // The UID is "NAMESPACE/NAME".
@@ -104,6 +106,9 @@ func Pod(text string) (*corev1.Pod, error) {
 }
 
 func set(pod *corev1.Pod, word string) error {
+	if strings.HasPrefix(word, "#") {
+		return nil
+	}
 	if key, value, ok := strings.Cut(word, "="); ok {
 		pod.Labels[key] = value
 		return nil
@@ -178,6 +183,27 @@ func Pin(spec *corev1.PodSpec, node string) {
 			Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node},
 		}}}},
 	}
+}
+
+// Budget reads NAME LABEL=VALUE… allowed:N, a PodDisruptionBudget in the
+// namespace default.
+func Budget(line string) (*policyv1.PodDisruptionBudget, error) {
+	words := strings.Fields(line)
+	b := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: words[0]}}
+	b.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
+	for _, word := range words[1:] {
+		if n, ok := strings.CutPrefix(word, "allowed:"); ok {
+			allowed, err := strconv.ParseInt(n, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("budget %s: %w", b.Name, err)
+			}
+			b.Status.DisruptionsAllowed = int32(allowed)
+			continue
+		}
+		key, value, _ := strings.Cut(word, "=")
+		b.Spec.Selector.MatchLabels[key] = value
+	}
+	return b, nil
 }
 
 // Transcripts lists the golden files of the package under test: those directly

@@ -23,7 +23,8 @@ func order(sites []site) []int {
 
 // act turns what is due, and as much of what is wanted as the budget allows,
 // into actions, and says why.
-func act(in *Input, sites []site, f funds, queue []int) Decision {
+func act(in *Input, c classified, f funds, queue []int) Decision {
+	sites := c.sites
 	names := namer{set: in.Set, taken: in.TakenNames}
 	var d Decision
 	for _, i := range queue {
@@ -46,9 +47,9 @@ func act(in *Input, sites []site, f funds, queue []int) Decision {
 			d.Actions = append(d.Actions, sites[i].granted(names))
 		}
 	}
-	d.Reasons = reasons(in, sites, f)
 	d.Status = count(in, sites, len(d.Actions) > 0)
-	d.Memory = remember(sites)
+	d.Reasons = reasons(in, c.reasons, f)
+	d.Memory = remember(in, c)
 	d.WakeAt = wakeAt(in, sites)
 	return d
 }
@@ -90,24 +91,29 @@ func (s *site) granted(names namer) Action {
 	return deletion(s.active[0], s.reason.Kind)
 }
 
-// reasons gives every node its reason, in order of name.
-func reasons(in *Input, sites []site, f funds) []Reason {
-	list := make([]Reason, 0, len(sites)+len(in.Strays))
+// reasons completes the reasons of the nodes with the budget and adds those of
+// the strays, in order of name.
+func reasons(in *Input, list []Reason, f funds) []Reason {
+	for i := range list {
+		if k := list[i].Kind; k == HoldBudget || k == Replace || k == Surge {
+			list[i].Budget = f.budget
+		}
+	}
+	if len(in.Strays) == 0 {
+		return list
+	}
+	merged := make([]Reason, 0, len(list)+len(in.Strays))
 	strays := in.Strays
-	for i := range sites {
-		for len(strays) > 0 && strays[0].Node < sites[i].node.Name {
-			list, strays = appendStray(list, strays)
+	for _, r := range list {
+		for len(strays) > 0 && strays[0].Node < r.Node {
+			merged, strays = appendStray(merged, strays)
 		}
-		r := sites[i].reason
-		if r.Kind == HoldBudget || r.Kind == Replace || r.Kind == Surge {
-			r.Budget = f.budget
-		}
-		list = append(list, r)
+		merged = append(merged, r)
 	}
 	for len(strays) > 0 {
-		list, strays = appendStray(list, strays)
+		merged, strays = appendStray(merged, strays)
 	}
-	return list
+	return merged
 }
 
 // appendStray adds the reason of the first stray's node and skips the other
@@ -124,14 +130,18 @@ func appendStray(list []Reason, strays []Pod) ([]Reason, []Pod) {
 	return append(list, r), strays[n:]
 }
 
-func remember(sites []site) Memory {
-	nodes := make([]nodeMemory, 0, len(sites))
-	for i := range sites {
-		if !sites[i].memory.empty() {
-			nodes = append(nodes, sites[i].memory)
+// remember keeps what the next plan must know.
+func remember(in *Input, c classified) Memory {
+	m := Memory{hash: in.Set.Hash, nodes: c.memories[:0]}
+	for i := range c.sites {
+		if known := c.memories[i]; known != (nodeMemory{node: known.node}) {
+			m.nodes = append(m.nodes, known)
+		}
+		if t := c.sites[i].trouble; t != (trouble{node: t.node}) {
+			m.troubles = append(m.troubles, t)
 		}
 	}
-	return Memory{nodes: nodes}
+	return m
 }
 
 // alarm is the earliest of the times it was given; zero if there was none.

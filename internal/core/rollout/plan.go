@@ -2,26 +2,41 @@ package rollout
 
 // Plan decides the next moves of one DaemonSet. Equal inputs give equal bytes.
 func Plan(in Input) Decision {
-	sites := classify(&in)
-	funds := spend(&in, sites)
-	queue := order(sites)
-	return act(&in, sites, funds, queue)
+	c := classify(&in)
+	funds := spend(&in, c.sites)
+	queue := order(c.sites)
+	return act(&in, c, funds, queue)
+}
+
+// classified is every node, judged by itself. The sites point into the memories
+// and the reasons, which become part of the Decision.
+type classified struct {
+	sites    []site
+	memories []nodeMemory
+	reasons  []Reason
 }
 
 // classify says of every node what it has, what it is due whatever the budget
 // says, and what it would want of the budget.
-func classify(in *Input) []site {
-	sites := make([]site, len(in.Nodes))
-	names := namer{set: in.Set, taken: in.TakenNames}
-	cursor := 0
+func classify(in *Input) classified {
+	n, pods := len(in.Nodes), 0
 	for i := range in.Nodes {
-		n := &in.Nodes[i]
-		s := &sites[i]
-		s.node = n
-		s.memory = in.Memory.of(n.Name, &cursor).observe(in, names, n)
-		s.classify(in)
+		pods += len(in.Nodes[i].Pods)
 	}
-	return sites
+	c := classified{make([]site, n), make([]nodeMemory, n), make([]Reason, n)}
+	arena := make([]*Pod, 0, pods)
+	names := namer{set: in.Set, taken: in.TakenNames}
+	past := reader{memory: in.Memory, isCurrent: in.Memory.hash == in.Set.Hash}
+	for i := range in.Nodes {
+		n, s := &in.Nodes[i], &c.sites[i]
+		s.node, s.memory, s.reason = n, &c.memories[i], &c.reasons[i]
+		*s.memory, s.trouble = past.read(n.Name)
+		s.memory.observe(in, names, n)
+		s.trouble.observe(in, n)
+		s.reason.Node = n.Name
+		arena = s.classify(in, arena)
+	}
+	return c
 }
 
 // funds is what the nodes leave of the limits.

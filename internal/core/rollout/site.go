@@ -17,8 +17,9 @@ const (
 
 // site is one node during a plan.
 type site struct {
-	node   *Node
-	memory nodeMemory
+	node    *Node
+	memory  *nodeMemory
+	trouble trouble
 	// verdict is the node's, with Lapse resolved to Keep or Leave.
 	verdict Verdict
 
@@ -29,7 +30,7 @@ type site struct {
 	// serving is the pod by which the node's availability is judged.
 	serving *Pod
 
-	reason Reason
+	reason *Reason
 	// create says that the node is due a pod, whatever the budget says.
 	create bool
 	// remove are the pods that must go, whatever the budget says.
@@ -50,10 +51,15 @@ type removal struct {
 	why Kind
 }
 
-func (s *site) classify(in *Input) {
-	s.reason.Node = s.node.Name
+func (s *site) classify(in *Input, arena []*Pod) []*Pod {
 	s.verdict = s.resolveVerdict(in)
-	s.census(in)
+	arena = s.census(in, arena)
+	s.judge(in)
+	return arena
+}
+
+// judge says what the node is due and what it wants.
+func (s *site) judge(in *Input) {
 	switch {
 	case s.verdict == Leave:
 		s.clear(in)
@@ -61,7 +67,7 @@ func (s *site) classify(in *Input) {
 	case len(s.dead) > 0:
 		s.bury(in)
 		if len(s.active) == 0 {
-			s.spends = !s.memory.excused()
+			s.spends = !s.excused()
 			return
 		}
 	}
@@ -80,7 +86,17 @@ func (s *site) classify(in *Input) {
 	}
 }
 
-func (s *site) bad() bool { return !s.memory.badSince.IsZero() }
+func (s *site) bad() bool { return !s.trouble.badSince.IsZero() }
+
+// blamed reports whether the node went bad after it got the current revision,
+// so that the revision may be the cause.
+func (s *site) blamed() bool {
+	return s.bad() && !s.memory.got.IsZero() && !s.trouble.badSince.Before(s.memory.got)
+}
+
+// excused reports whether the node is bad for a reason that the current
+// revision cannot have caused.
+func (s *site) excused() bool { return s.bad() && !s.blamed() }
 
 // resolveVerdict turns Lapse into Keep within the grace and Leave after it.
 func (s *site) resolveVerdict(in *Input) Verdict {
@@ -99,30 +115,33 @@ func (s *site) lapses(in *Input) time.Time {
 	if in.PlacementGrace < 0 {
 		return time.Time{}
 	}
-	return s.memory.lapsedSince.Add(in.PlacementGrace)
+	return s.trouble.lapsedSince.Add(in.PlacementGrace)
 }
 
 // census sorts the node's pods into active, dead and ending, and wakes when one
-// becomes available.
-func (s *site) census(in *Input) {
-	for i := range s.node.Pods {
-		p := &s.node.Pods[i]
-		switch ended := p.Phase != Active; {
-		case ended && !p.deleting():
-			s.dead = append(s.dead, p)
-		case ended:
-		case p.deleting():
-			s.ending = append(s.ending, p)
-		default:
-			s.active = append(s.active, p)
-			if p.ready() && !s.isAvailable(in, p) {
-				s.wake.at(p.ReadySince.Add(in.MinReady))
+// becomes available. The lists lie in the arena, which has room for all pods.
+func (s *site) census(in *Input, arena []*Pod) []*Pod {
+	pick := func(list *[]*Pod, belongs func(*Pod) bool) {
+		from := len(arena)
+		for i := range s.node.Pods {
+			if p := &s.node.Pods[i]; belongs(p) {
+				arena = append(arena, p)
 			}
+		}
+		*list = arena[from:len(arena):len(arena)]
+	}
+	pick(&s.active, func(p *Pod) bool { return p.Phase == Active && !p.deleting() })
+	pick(&s.dead, func(p *Pod) bool { return p.Phase != Active && !p.deleting() })
+	pick(&s.ending, func(p *Pod) bool { return p.Phase == Active && p.deleting() })
+	for _, p := range s.active {
+		if p.ready() && !s.isAvailable(in, p) {
+			s.wake.at(p.ReadySince.Add(in.MinReady))
 		}
 	}
 	if len(s.active) > 0 {
 		s.serving = s.active[0]
 	}
+	return arena
 }
 
 // clear empties a node that may not have a pod.
@@ -149,7 +168,7 @@ func (s *site) clear(in *Input) {
 // is kept while the back-off lasts, or a node that refuses it would see a new
 // one at every turn; an older one has a different successor and goes at once.
 func (s *site) bury(in *Input) {
-	until := s.memory.failures.until(in.Set.Hash)
+	until := s.trouble.failures.until()
 	buried := false
 	for _, p := range s.dead {
 		switch {
@@ -167,7 +186,7 @@ func (s *site) bury(in *Input) {
 		}
 	}
 	if buried {
-		s.memory.failures = s.memory.failures.next(in.Set.Hash, in.Now)
+		s.trouble.failures = s.trouble.failures.next(in.Now)
 	}
 }
 
@@ -186,7 +205,7 @@ func (s *site) fill(in *Input) {
 		s.say(Closed, nil)
 		return
 	}
-	s.spends = !surges && !s.memory.excused()
+	s.spends = !surges && !s.excused()
 }
 
 // say sets the reason of the node.

@@ -37,7 +37,7 @@ func count(in *Input, sites []site, acting bool) Status {
 		}
 		st.Desired++
 		if first == nil {
-			t.unavailable.add(s.node.Name, s.trouble())
+			t.unavailable.add(s.node.Name, s.lack())
 			continue
 		}
 		st.Current++
@@ -50,7 +50,7 @@ func count(in *Input, sites []site, acting bool) Status {
 		if !first.deleting() && s.isAvailable(in, first) {
 			st.Available++
 		} else {
-			t.unavailable.add(s.node.Name, s.trouble())
+			t.unavailable.add(s.node.Name, s.lack())
 		}
 	}
 	st.Unavailable = st.Desired - st.Available
@@ -74,8 +74,8 @@ func (s *site) first() *Pod {
 	return nil
 }
 
-// trouble is why the node has no available pod, as far as that is known.
-func (s *site) trouble() string {
+// lack is why the node has no available pod, as far as that is known.
+func (s *site) lack() string {
 	if s.reason.Waiting == "" && s.bad() {
 		return "node not ready"
 	}

@@ -7,7 +7,7 @@ func (s *site) roll(in *Input) {
 		for _, p := range s.active[1:] {
 			s.drop(p, RemoveDuplicate)
 		}
-		s.spends = !s.memory.excused()
+		s.spends = !s.excused()
 		return
 	}
 	p := s.active[0]
@@ -19,7 +19,7 @@ func (s *site) roll(in *Input) {
 		s.say(HoldOnDelete, p)
 	case s.bad():
 		s.say(HoldBadNode, p)
-		s.spends = s.memory.blamed()
+		s.spends = s.blamed()
 	case !s.isAvailable(in, p):
 		s.drop(p, ReplaceUnavailable)
 		s.spends = true
@@ -38,7 +38,7 @@ func (s *site) surge(in *Input) {
 	}
 	switch {
 	case len(s.active) > 1 && (old == nil || fresh == nil) || len(s.active) > 2:
-		s.spends = !s.memory.excused() // split has removed the surplus; the rest can wait
+		s.spends = !s.excused() // split has removed the surplus; the rest can wait
 	case old == nil:
 		s.judgeCurrent(in, fresh)
 	case fresh == nil:
@@ -47,7 +47,7 @@ func (s *site) surge(in *Input) {
 		s.drop(old, SurgeDone)
 	case s.bad():
 		s.say(HoldBadNode, old)
-		s.spends = s.memory.blamed()
+		s.spends = s.blamed()
 	case !old.ready():
 		s.drop(old, RemoveUnready)
 		s.spends = true
@@ -79,7 +79,7 @@ func (s *site) surgeOver(in *Input, old *Pod) {
 	switch {
 	case s.bad():
 		s.say(HoldBadNode, old)
-		s.spends = s.memory.blamed()
+		s.spends = s.blamed()
 	case s.verdict == Run && isAvailable:
 		s.say(HoldBudget, old)
 		s.want = wantSurge
@@ -97,7 +97,7 @@ func (s *site) surgeOver(in *Input, old *Pod) {
 // judgeCurrent judges the one pod of a node that is up to date.
 func (s *site) judgeCurrent(in *Input, p *Pod) {
 	switch {
-	case s.memory.blamed():
+	case s.blamed():
 		s.say(FailedWithUpdate, p)
 		s.spends = true
 	case s.isAvailable(in, p):

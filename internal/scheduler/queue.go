@@ -35,6 +35,8 @@ type queue struct {
 	// parked finds the waiting pods that events can help, by the node they
 	// are pinned to ("" for none).
 	parked map[string]map[*entry]struct{}
+	// lonely are the parked pods that other pods refused, wherever these are.
+	lonely map[*entry]struct{}
 	// arrivals numbers the pods in the order they came.
 	arrivals uint64
 }
@@ -71,6 +73,7 @@ func newQueue() *queue {
 		due:     entryHeap{before: dueBefore},
 		waiting: entryHeap{before: waitingBefore},
 		parked:  map[string]map[*entry]struct{}{},
+		lonely:  map[*entry]struct{}{},
 	}
 }
 
@@ -148,28 +151,26 @@ func (q *queue) park(e *entry, refused place.FilterSet, now time.Time) {
 // change is something that may let refused pods through.
 type change struct {
 	filters place.FilterSet
-	// node is where it happened, so that pods pinned elsewhere need not care;
-	// "" concerns all.
+	// node is where it happened, so that pods pinned elsewhere need not care.
+	// A change that concerns pods wherever they are has no node, and can only
+	// be about their company.
 	node string
 }
 
 // wake hastens the parked pods that a change may help, and reports whether
-// there are any.
+// there are any. Those whom it cannot help cost nothing, unless they have no
+// node of their own.
 func (q *queue) wake(c change, now time.Time) bool {
-	if c.node != "" {
-		woken := q.wakePinned(c.node, c, now)
-		return q.wakePinned("", c, now) || woken
+	if c.node == "" {
+		return q.wakeAmong(q.lonely, c, now)
 	}
-	woken := false
-	for node := range q.parked {
-		woken = q.wakePinned(node, c, now) || woken
-	}
-	return woken
+	woken := q.wakeAmong(q.parked[c.node], c, now)
+	return q.wakeAmong(q.parked[""], c, now) || woken
 }
 
-func (q *queue) wakePinned(node string, c change, now time.Time) bool {
+func (q *queue) wakeAmong(entries map[*entry]struct{}, c change, now time.Time) bool {
 	woken := false
-	for e := range q.parked[node] {
+	for e := range entries {
 		if e.refused.Intersects(c.filters) {
 			q.hasten(e, now)
 			woken = true
@@ -210,12 +211,7 @@ func (q *queue) leave(e *entry) {
 		heap.Remove(&q.due, e.index)
 	case waiting:
 		heap.Remove(&q.waiting, e.index)
-		if pinned := q.parked[e.subject.Pinned]; pinned != nil {
-			delete(pinned, e)
-			if len(pinned) == 0 {
-				delete(q.parked, e.subject.Pinned)
-			}
-		}
+		q.unpark(e)
 	}
 	e.state = held
 }
@@ -231,11 +227,24 @@ func (q *queue) enter(e *entry, to state) {
 	if to != waiting {
 		e.refused = 0
 	}
-	if e.refused != 0 {
-		if q.parked[e.subject.Pinned] == nil {
-			q.parked[e.subject.Pinned] = map[*entry]struct{}{}
+	if e.refused == 0 {
+		return
+	}
+	if q.parked[e.subject.Pinned] == nil {
+		q.parked[e.subject.Pinned] = map[*entry]struct{}{}
+	}
+	q.parked[e.subject.Pinned][e] = struct{}{}
+	if e.refused.Intersects(place.CompanyFilters) {
+		q.lonely[e] = struct{}{}
+	}
+}
+
+func (q *queue) unpark(e *entry) {
+	delete(q.lonely, e)
+	if pinned := q.parked[e.subject.Pinned]; pinned != nil {
+		if delete(pinned, e); len(pinned) == 0 {
+			delete(q.parked, e.subject.Pinned)
 		}
-		q.parked[e.subject.Pinned][e] = struct{}{}
 	}
 }
 

@@ -63,7 +63,8 @@ func TestQueue(t *testing.T) {
 				q.retry(oldest(t))
 			},
 			"park": func(t *rapid.T) {
-				q.park(oldest(t), place.RoomFilters, now)
+				filters := rapid.SampledFrom([]place.FilterSet{place.RoomFilters, place.CompanyFilters}).Draw(t, "filters")
+				q.park(oldest(t), filters, now)
 			},
 			"remove": func(t *rapid.T) {
 				e := oldest(t)
@@ -73,11 +74,15 @@ func TestQueue(t *testing.T) {
 				}
 			},
 			"wake": func(t *rapid.T) {
-				node := rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "node")
-				q.wake(change{filters: place.RoomFilters, node: node}, now)
-				for pinned, entries := range q.parked {
-					if len(entries) > 0 && (node == "" || pinned == node || pinned == "") {
-						t.Fatalf("pods pinned to %q sleep on", pinned)
+				c := change{filters: place.CompanyFilters}
+				if c.node = rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "node"); c.node != "" {
+					c.filters = place.RoomFilters
+				}
+				q.wake(c, now)
+				for _, e := range q.waiting.entries {
+					pinned := e.subject.Pinned
+					if e.refused.Intersects(c.filters) && (c.node == "" || pinned == c.node || pinned == "") {
+						t.Fatalf("a pod pinned to %q sleeps on", pinned)
 					}
 				}
 			},

@@ -5,8 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	podresource "k8s.io/component-helpers/resource"
+	"k8s.io/component-helpers/resource"
 )
 
 // Resources is an amount of everything that nodes hand out to pods.
@@ -43,23 +42,37 @@ func resourcesOf(list corev1.ResourceList) Resources {
 	return r
 }
 
-// typicalRequests is what a container that requests nothing is taken to use,
-// when nodes are compared.
-var typicalRequests = corev1.ResourceList{
-	corev1.ResourceCPU:    resource.MustParse("100m"),
-	corev1.ResourceMemory: resource.MustParse("200Mi"),
-}
+// A container that requests no cpu or memory is taken to use so much, when
+// nodes are compared.
+const (
+	typicalMilliCPU = 100
+	typicalMemory   = 200 << 20
+)
 
 // requestsOf is what a pod takes from its node: the larger of its containers
 // and sidecars together and the peak of its init containers, or what it
-// requests as a whole, plus overhead. What a resize has been granted counts. A
-// container that does not request what missing lists is taken to do so.
-func requestsOf(pod *corev1.Pod, missing corev1.ResourceList) Resources {
-	return resourcesOf(podresource.PodRequests(pod, podresource.PodResourcesOptions{
+// requests as a whole, plus overhead. What a resize has been granted counts.
+func requestsOf(pod *corev1.Pod) Resources {
+	return resourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{
 		UseStatusResources: true,
 		InPlacePodLevelResourcesVerticalScalingEnabled: true,
-		NonMissingContainerRequests:                    missing,
 	}))
+}
+
+// typicalOf is a pod's requests with a guess for its containers that request
+// nothing.
+func typicalOf(requests Resources, containers []corev1.Container) Resources {
+	typical := Resources{MilliCPU: requests.MilliCPU, Memory: requests.Memory}
+	for i := range containers {
+		has := containers[i].Resources.Requests
+		if _, ok := has[corev1.ResourceCPU]; !ok {
+			typical.MilliCPU += typicalMilliCPU
+		}
+		if _, ok := has[corev1.ResourceMemory]; !ok {
+			typical.Memory += typicalMemory
+		}
+	}
+	return typical
 }
 
 // add adds the other amount, times sign (1 or -1).

@@ -87,11 +87,11 @@ func ForPod(pod *corev1.Pod) *Subject {
 		pods:         compilePodTerms(pod),
 		spread:       compileSpread(pod),
 		terminating:  pod.DeletionTimestamp != nil,
-		requests:     requestsOf(pod, nil),
-		typical:      requestsOf(pod, typicalRequests),
+		requests:     requestsOf(pod),
 		ports:        hostPortsOf(spec),
 		images:       imagesOf(spec),
 	}
+	s.typical = typicalOf(s.requests, spec.Containers)
 	if pod.Status.StartTime != nil {
 		s.started = *pod.Status.StartTime
 	}

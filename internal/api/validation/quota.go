@@ -68,13 +68,14 @@ func (f *faults) quotaSpec(spec *corev1.ResourceQuotaSpec, at *field.Path) {
 	if spec.ScopeSelector == nil {
 		return
 	}
+	expressions := at.Child("scopeSelector", "matchExpressions")
 	var selected []corev1.ResourceQuotaScope
 	for i := range spec.ScopeSelector.MatchExpressions {
 		r := &spec.ScopeSelector.MatchExpressions[i]
 		selected = append(selected, r.ScopeName)
-		f.scopeRequirement(r, spec, at.Child("scopeSelector", "matchExpressions"))
+		f.scopeRequirement(r, spec, expressions)
 	}
-	f.scopePairs(selected, spec.Scopes, scopes)
+	f.scopePairs(selected, spec.Scopes, expressions)
 }
 
 var (

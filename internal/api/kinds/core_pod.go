@@ -69,37 +69,44 @@ func preparePod(p *corev1.Pod) {
 }
 
 // mergeLabelKeys turns matchLabelKeys and mismatchLabelKeys into requirements
-// on the pod's own values of these labels. A term without a selector matches
-// nothing and stays so.
+// on the pod's own values of these labels.
 func mergeLabelKeys(p *corev1.Pod) {
+	own := ownLabels(p.Labels)
 	if a := p.Spec.Affinity; a != nil {
 		if pa := a.PodAffinity; pa != nil {
-			mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution, p.Labels)
+			own.mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution)
 		}
 		if pa := a.PodAntiAffinity; pa != nil {
-			mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution, p.Labels)
+			own.mergeTerms(pa.RequiredDuringSchedulingIgnoredDuringExecution, pa.PreferredDuringSchedulingIgnoredDuringExecution)
 		}
 	}
 	for i := range p.Spec.TopologySpreadConstraints {
 		c := &p.Spec.TopologySpreadConstraints[i]
-		requireKeys(c.LabelSelector, c.MatchLabelKeys, metav1.LabelSelectorOpIn, p.Labels)
+		own.require(c.LabelSelector, metav1.LabelSelectorOpIn, c.MatchLabelKeys)
 	}
 }
 
-func mergeTerms(required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm, own map[string]string) {
-	merge := func(t *corev1.PodAffinityTerm) {
-		requireKeys(t.LabelSelector, t.MatchLabelKeys, metav1.LabelSelectorOpIn, own)
-		requireKeys(t.LabelSelector, t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn, own)
-	}
+// ownLabels are the labels of the pod whose terms are merged.
+type ownLabels map[string]string
+
+func (own ownLabels) mergeTerms(required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm) {
 	for i := range required {
-		merge(&required[i])
+		own.mergeTerm(&required[i])
 	}
 	for i := range preferred {
-		merge(&preferred[i].PodAffinityTerm)
+		own.mergeTerm(&preferred[i].PodAffinityTerm)
 	}
 }
 
-func requireKeys(s *metav1.LabelSelector, keys []string, op metav1.LabelSelectorOperator, own map[string]string) {
+func (own ownLabels) mergeTerm(t *corev1.PodAffinityTerm) {
+	own.require(t.LabelSelector, metav1.LabelSelectorOpIn, t.MatchLabelKeys)
+	own.require(t.LabelSelector, metav1.LabelSelectorOpNotIn, t.MismatchLabelKeys)
+}
+
+// require adds to a selector that each of the keys has, or has not, the pod's
+// own value. No selector matches nothing, and stays none; keys that the pod
+// lacks are passed over.
+func (own ownLabels) require(s *metav1.LabelSelector, op metav1.LabelSelectorOperator, keys []string) {
 	if s == nil {
 		return
 	}
@@ -157,7 +164,8 @@ func podGrace(p *corev1.Pod, o *metav1.DeleteOptions) bool {
 // ephemeralContainers is the subresource that adds debugging containers.
 func ephemeralContainers() part[*corev1.Pod] {
 	return part[*corev1.Pod]{
-		name: "ephemeralcontainers",
+		name:       "ephemeralcontainers",
+		writesSpec: true,
 		prepare: func(p, old *corev1.Pod) {
 			added := p.Spec.EphemeralContainers
 			p.Spec, p.Status = old.Spec, old.Status

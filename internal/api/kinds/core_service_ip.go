@@ -134,7 +134,7 @@ func setFamily(svc *corev1.Service) {
 
 func (c *clusterIPs) claim(ctx context.Context, svc *corev1.Service, dryRun bool) (string, error) {
 	if asked := svc.Spec.ClusterIP; asked != "" {
-		return asked, c.claimAsked(ctx, svc, asked, dryRun)
+		return asked, c.claimAsked(ctx, svc, dryRun)
 	}
 	for ip := range c.candidates(svc) {
 		err := c.claimIP(ctx, svc, ip, dryRun)
@@ -145,7 +145,8 @@ func (c *clusterIPs) claim(ctx context.Context, svc *corev1.Service, dryRun bool
 	return "", apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: range is full"))
 }
 
-func (c *clusterIPs) claimAsked(ctx context.Context, svc *corev1.Service, asked string, dryRun bool) error {
+func (c *clusterIPs) claimAsked(ctx context.Context, svc *corev1.Service, dryRun bool) error {
+	asked := svc.Spec.ClusterIP
 	refuse := func(why string) error {
 		detail := fmt.Sprintf("failed to allocate IP %s: %s", asked, why)
 		err := field.Invalid(field.NewPath("spec", "clusterIPs"), []string{asked}, detail)

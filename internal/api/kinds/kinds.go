@@ -11,7 +11,10 @@ package kinds
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -90,12 +93,10 @@ func (s *Set) Storage(gv schema.GroupVersion, resource string) rest.Storage {
 	return s.storage[gv][resource]
 }
 
-// Resources returns the resources that have a store, in no order.
+// Resources returns the resources that have a store, sorted by name and group.
 func (s *Set) Resources() []schema.GroupResource {
-	out := make([]schema.GroupResource, 0, len(s.main))
-	for gr := range s.main {
-		out = append(out, gr)
-	}
+	out := slices.Collect(maps.Keys(s.main))
+	slices.SortFunc(out, func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
 	return out
 }
 

@@ -20,6 +20,8 @@ type part[T object] struct {
 	validate func(obj, old T) field.ErrorList
 	// owned passes the fields that server-side apply may own here.
 	owned fieldpath.Filter
+	// writesSpec says that the part is of spec, so that a change of it counts.
+	writesSpec bool
 	// putOnly leaves out get and patch.
 	putOnly bool
 }
@@ -67,7 +69,9 @@ type partStrategy[T object] struct {
 func (s partStrategy[T]) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	o, was := obj.(T), old.(T)
 	s.part.prepare(o, was)
-	s.countChange(o, was)
+	if s.part.writesSpec {
+		s.countChange(o, was)
+	}
 }
 
 func (s partStrategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

@@ -52,6 +52,8 @@ func RolloutVerdict(v place.Verdict) rollout.Verdict {
 		return rollout.Run
 	case v.Continue:
 		return rollout.Keep
+	case v.Grace:
+		return rollout.Lapse
 	}
 	return rollout.Leave
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/garrison-project/garrison/internal/core/place"
 	"github.com/garrison-project/garrison/internal/server"
@@ -64,17 +65,16 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	namespace := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	b := &bench{
 		T: t, client: shared.Client(), writer: &failingWriter{Writer: shared.Writer()},
-		events: record.NewFakeRecorder(1000), namespace: namespace,
-		key: types.NamespacedName{Namespace: namespace, Name: "ds"},
+		events: record.NewFakeRecorder(1000),
 	}
 	ctx := t.Context()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	must(t, b.client.CoreV1().Namespaces().Create, ctx, ns)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: strings.ToLower(t.Name()) + "-"}}
+	b.namespace = must(t, b.client.CoreV1().Namespaces().Create, ctx, ns).Name
+	b.key = types.NamespacedName{Namespace: b.namespace, Name: "ds"}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
-	must(t, b.client.CoreV1().ServiceAccounts(namespace).Create, ctx, account)
+	must(t, b.client.CoreV1().ServiceAccounts(b.namespace).Create, ctx, account)
 	b.restart()
 	return b
 }
@@ -148,9 +148,13 @@ func (b *bench) apply(edit func(*appsv1.DaemonSet)) *appsv1.DaemonSet {
 // edit changes the DaemonSet.
 func (b *bench) edit(change func(*appsv1.DaemonSet)) {
 	b.Helper()
-	ds := b.daemonSet()
-	change(ds)
-	if _, err := b.client.AppsV1().DaemonSets(b.namespace).Update(b.Context(), ds, metav1.UpdateOptions{}); err != nil {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		ds := b.daemonSet()
+		change(ds)
+		_, err := b.client.AppsV1().DaemonSets(b.namespace).Update(b.Context(), ds, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
 		b.Fatal(err)
 	}
 }

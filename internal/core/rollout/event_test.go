@@ -68,20 +68,23 @@ func clusterEvent(t *rapid.T, w *world) {
 		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
 	case "template":
 		w.revision++
+		clear(w.broken)
 	case "back":
 		w.revision = max(1, w.revision-1)
+		clear(w.broken)
 	case "join":
 		addNode(t, w)
 	case "leave":
 		w.editNode(t, func(n *rollout.Node) { delete(w.nodes, n.Name) })
 	case "ill":
-		w.editNode(t, func(n *rollout.Node) { n.BadSince = w.now; w.nodes[n.Name] = *n })
+		w.editNode(t, func(n *rollout.Node) { w.breakDown(*n) })
 	case "well":
 		w.editNode(t, func(n *rollout.Node) { n.BadSince = time.Time{}; w.nodes[n.Name] = *n })
 	case "verdict":
 		w.editNode(t, func(n *rollout.Node) { n.Verdict = drawVerdict(t); w.nodes[n.Name] = *n })
 	case "restart":
 		w.memory = rollout.Memory{}
+		clear(w.broken)
 	}
 }
 

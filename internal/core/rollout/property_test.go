@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func TestProperties(t *testing.T) {
 			if rapid.Bool().Draw(t, "established") {
 				settle(t, w)
 				w.revision++
+				clear(w.broken)
 			}
 			for range rapid.IntRange(0, 80).Draw(t, "turns") {
 				if rapid.IntRange(0, 2).Draw(t, "plan") == 0 {
@@ -53,7 +55,8 @@ var strategies = map[string]func(n int) rollout.Strategy{
 
 // turn plans on a view that may lag, and carries out a part of the actions.
 func turn(t *rapid.T, w *world) {
-	in := w.view(rapid.IntRange(0, 4).Draw(t, "lag"))
+	lag := rapid.IntRange(0, 4).Draw(t, "lag")
+	in := w.view(lag)
 	d := plan(t, w, in)
 	for _, a := range d.Actions {
 		if rapid.IntRange(0, 9).Draw(t, "fails") == 0 {
@@ -63,6 +66,9 @@ func turn(t *rapid.T, w *world) {
 		w.carryOut(a)
 		if takes {
 			checkBudget(t, w, in)
+		}
+		if takes && lag == 0 && w.strategy.MaxSurge.Value == 0 {
+			checkBlame(t, w, in)
 		}
 	}
 }
@@ -111,18 +117,31 @@ func mark(w *world, in rollout.Input, a rollout.Action) bool {
 // checkBudget: the pods taken down, and those started beside others, for a
 // rollout never exceed the budget.
 func checkBudget(t *rapid.T, w *world, in rollout.Input) {
-	limit := func(a rollout.Amount) int {
-		if a.Percent {
-			return (a.Value*len(in.Nodes) + 99) / 100
-		}
-		return a.Value
-	}
 	surging := w.strategy.MaxSurge.Value > 0
-	if most := limit(w.strategy.MaxUnavailable); !surging && marked(w.down) > most {
+	if most := limit(w.strategy.MaxUnavailable, in); !surging && marked(w.down) > most {
 		t.Fatalf("%d nodes taken down at once, at most %d may be: %v", marked(w.down), most, w.down)
 	}
-	if most := limit(w.strategy.MaxSurge); marked(w.surging) > most {
+	if most := limit(w.strategy.MaxSurge, in); marked(w.surging) > most {
 		t.Fatalf("%d nodes surging at once, at most %d may: %v", marked(w.surging), most, w.surging)
+	}
+}
+
+// limit is an amount of the nodes of a view; it may be less in truth, never more.
+func limit(a rollout.Amount, in rollout.Input) int {
+	if a.Percent {
+		return (a.Value*len(in.Nodes) + 99) / 100
+	}
+	return a.Value
+}
+
+// checkBlame: nodes that went bad with the new revision count as taken down.
+func checkBlame(t *rapid.T, w *world, in rollout.Input) {
+	all := maps.Clone(w.down)
+	for node := range w.broken {
+		all[node] = true
+	}
+	if most := limit(w.strategy.MaxUnavailable, in); marked(all) > most {
+		t.Fatalf("%d nodes down or broken by the update, at most %d may be: %v and %v", marked(all), most, w.down, w.broken)
 	}
 }
 

@@ -32,6 +32,9 @@ type world struct {
 	// down are the nodes whose available pod a rollout took, until they have an
 	// available pod again, or may have none, or go bad or away.
 	down map[string]bool
+	// broken are the nodes that went bad with a pod of the current revision,
+	// until they recover, go, may have no pod, or the template changes.
+	broken map[string]bool
 	// surging are the nodes where a pod was started beside an available old one,
 	// until either changes, or the template changes back to the old pod's.
 	surging map[string]bool
@@ -41,7 +44,7 @@ func newWorld(strategy rollout.Strategy, minReady time.Duration) *world {
 	return &world{
 		now: start, strategy: strategy, minReady: minReady, revision: 1,
 		nodes: map[string]rollout.Node{}, pods: map[string]rollout.Pod{},
-		down: map[string]bool{}, surging: map[string]bool{},
+		down: map[string]bool{}, broken: map[string]bool{}, surging: map[string]bool{},
 	}
 }
 
@@ -148,11 +151,13 @@ func (w *world) available(p rollout.Pod) bool {
 // forget drops the marks of nodes that recovered or that other things befell.
 func (w *world) forget() {
 	for node := range w.down {
-		n, found := w.nodes[node]
-		pods := w.podsOn(node)
-		over := n.Verdict == rollout.Leave || n.Verdict == rollout.Keep && len(pods) == 0
-		if !found || !n.BadSince.IsZero() || over || slices.ContainsFunc(pods, w.available) {
+		if !w.mayHavePod(node) || !w.nodes[node].BadSince.IsZero() || slices.ContainsFunc(w.podsOn(node), w.available) {
 			delete(w.down, node)
+		}
+	}
+	for node := range w.broken {
+		if !w.mayHavePod(node) || w.nodes[node].BadSince.IsZero() {
+			delete(w.broken, node)
 		}
 	}
 	for node := range w.surging {
@@ -169,4 +174,20 @@ func (w *world) forget() {
 			delete(w.surging, node)
 		}
 	}
+}
+
+// mayHavePod reports whether a node has a pod that may stay, or may get one.
+func (w *world) mayHavePod(node string) bool {
+	n, found := w.nodes[node]
+	return found && (n.Verdict == rollout.Run || n.Verdict == rollout.Keep && len(w.podsOn(node)) > 0)
+}
+
+// breakDown makes a node bad.
+func (w *world) breakDown(n rollout.Node) {
+	isCurrent := func(p rollout.Pod) bool { return p.Hash == fmt.Sprint(w.revision) }
+	if n.BadSince.IsZero() && slices.ContainsFunc(w.podsOn(n.Name), isCurrent) {
+		w.broken[n.Name] = true
+	}
+	n.BadSince = w.now
+	w.nodes[n.Name] = n
 }

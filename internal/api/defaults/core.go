@@ -13,15 +13,6 @@ func ConfigMap(cm *corev1.ConfigMap) {
 	}
 }
 
-// Endpoints completes the ports of endpoints.
-func Endpoints(e *corev1.Endpoints) {
-	for i := range e.Subsets {
-		for j := range e.Subsets[i].Ports {
-			setDefault(&e.Subsets[i].Ports[j].Protocol, corev1.ProtocolTCP)
-		}
-	}
-}
-
 // LimitRange completes a LimitRange: for containers the maximum is the default
 // limit, which is the default request, as is the minimum where neither is set.
 func LimitRange(lr *corev1.LimitRange) {

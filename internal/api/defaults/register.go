@@ -27,8 +27,6 @@ func Register(scheme *runtime.Scheme) error {
 func registerCore(scheme *runtime.Scheme) {
 	register(scheme, ConfigMap)
 	register(scheme, func(l *corev1.ConfigMapList) { each(l.Items, ConfigMap) })
-	register(scheme, Endpoints)
-	register(scheme, func(l *corev1.EndpointsList) { each(l.Items, Endpoints) })
 	register(scheme, LimitRange)
 	register(scheme, func(l *corev1.LimitRangeList) { each(l.Items, LimitRange) })
 	register(scheme, Namespace)

@@ -30,8 +30,7 @@ var words = []string{
 
 // filler fills objects at random, the same way for the same seed.
 func filler(seed int64) *randfill.Filler {
-	return randfill.NewWithSeed(seed).NilChance(0.6).NumElements(0, 3).MaxDepth(20).Funcs(
-		func(s *string, c randfill.Continue) { *s = words[c.Intn(len(words))] },
+	return randfill.NewWithSeed(seed).NilChance(0.6).NumElements(0, 2).MaxDepth(20).Funcs(
 		func(q *resource.Quantity, c randfill.Continue) {
 			*q = resource.MustParse([]string{"0", "1", "-1", "1500m", "2Mi", "1e18"}[c.Intn(6)])
 		},
@@ -55,7 +54,44 @@ func filler(seed int64) *randfill.Filler {
 func random[T runtime.Object](like T, seed int64) T {
 	obj := reflect.New(reflect.TypeOf(like).Elem()).Interface().(T)
 	filler(seed).Fill(obj)
+	respell(reflect.ValueOf(obj), rand.New(rand.NewSource(seed)))
 	return obj
+}
+
+// respell puts words in the place of random texts, of whatever string type.
+func respell(v reflect.Value, r *rand.Rand) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(words[r.Intn(len(words))])
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			respell(v.Elem(), r)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			respell(v.Index(i), r)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				respell(v.Field(i), r)
+			}
+		}
+	case reflect.Map:
+		respelled := reflect.MakeMap(v.Type())
+		for range v.Len() {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			if q, ok := value.Addr().Interface().(*resource.Quantity); ok {
+				*q = resource.MustParse([]string{"1", "-1", "1500m", "3Mi"}[r.Intn(4)])
+			}
+			respell(key, r)
+			respell(value, r)
+			respelled.SetMapIndex(key, value)
+		}
+		v.Set(respelled)
+	}
 }
 
 // harmless judges twice, and fails if the judgement depends on anything but

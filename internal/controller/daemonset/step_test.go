@@ -356,6 +356,11 @@ func TestEventsAreGathered(t *testing.T) {
 	}
 	b.addNodes(nodes...)
 	b.idle = true
+	b.until("nodes in the caches", func() bool {
+		return 40 == len(slices.DeleteFunc(slices.Clone(b.c.roster.get().Nodes()), func(n *corev1.Node) bool {
+			return n.Labels["test"] != b.namespace || len(n.Spec.Taints) > 0
+		}))
+	})
 	b.apply(nil)
 	b.until("pods", func() bool { return len(b.pods()) == len(nodes) })
 	told := b.told()

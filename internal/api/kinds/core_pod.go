@@ -26,7 +26,7 @@ func pods() entry {
 			validate:       validation.Pod,
 			validateUpdate: validation.PodUpdate,
 			validateStatus: validation.PodStatusUpdate,
-			warnCreate:     warnPodName,
+			warn:           warnPodName,
 			grace:          podGrace,
 		},
 		parts: []part[*corev1.Pod]{ephemeralContainers()},

@@ -94,8 +94,8 @@ type rules[T object] struct {
 	validateUpdate func(obj, old T) field.ErrorList
 	validateStatus func(obj, old T) field.ErrorList
 
-	warnCreate func(obj T) []string
-	warnUpdate func(obj, old T) []string
+	// warn tells the creator of an object what it may not have meant.
+	warn func(obj T) []string
 	// grace decides whether a delete is graceful, and sets its period.
 	grace func(obj T, options *metav1.DeleteOptions) bool
 }

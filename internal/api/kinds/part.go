@@ -81,11 +81,6 @@ func (s partStrategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Obje
 	return s.part.validate(obj.(T), old.(T))
 }
 
-// WarningsOnUpdate is silent: who writes a part did not write the rest.
-func (s partStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
-}
-
 // putREST serves a part that can only be replaced.
 type putREST struct {
 	store *genericregistry.Store

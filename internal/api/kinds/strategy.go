@@ -89,17 +89,15 @@ func (s strategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) 
 }
 
 func (s strategy[T]) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
-	if s.kind.warnCreate == nil {
+	if s.kind.warn == nil {
 		return nil
 	}
-	return s.kind.warnCreate(obj.(T))
+	return s.kind.warn(obj.(T))
 }
 
-func (s strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
-	if s.kind.warnUpdate == nil {
-		return nil
-	}
-	return s.kind.warnUpdate(obj.(T), old.(T))
+// WarningsOnUpdate is silent: the creator was warned.
+func (s strategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
 }
 
 // GetResetFields names status, which the main resource does not write.

@@ -2,15 +2,52 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/garrison-project/garrison/internal/render"
 )
+
+// claimNode is the annotation of a DaemonSet whose pods may move others of equal
+// priority out of their way, if these can run elsewhere.
+const claimNode = "garrison.dev/claim-node"
+
+// makeRoom decides who leaves for a pod that fits nowhere, and keeps their room
+// for it.
+func (s *Scheduler) makeRoom(a *attempt) error {
+	subject := a.entry.subject
+	budgets, err := s.budgets.List(labels.Everything())
+	if err != nil {
+		return fmt.Errorf("list PodDisruptionBudgets: %w", err)
+	}
+	a.preemption = s.cluster.Preempt(subject, a.decision, budgets)
+	if a.preemption.Node == "" && !a.preemption.Never && s.mayClaim(a.pod) {
+		if claim := s.cluster.Displace(subject, a.decision, budgets); claim.Node != "" {
+			a.preemption, a.claims = claim, true
+		}
+	}
+	s.cluster.Denominate(subject.Key)
+	if a.preemption.Node != "" {
+		s.cluster.Nominate(subject, a.preemption.Node)
+	}
+	return nil
+}
+
+// mayClaim reports whether the pod is of a DaemonSet with the annotation.
+func (s *Scheduler) mayClaim(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil || owner.Kind != "DaemonSet" {
+		return false
+	}
+	ds, err := s.daemons.DaemonSets(pod.Namespace).Get(owner.Name)
+	return err == nil && ds.UID == owner.UID && ds.Annotations[claimNode] == "true"
+}
 
 // refuse deals with a pod that fits nowhere: it makes room for it by deleting
 // the victims, if there are any, and tells the pod where it stands.
@@ -37,7 +74,7 @@ func (s *Scheduler) evict(ctx context.Context, key types.NamespacedName, a *atte
 		Type:               corev1.DisruptionTarget,
 		Status:             corev1.ConditionTrue,
 		Reason:             corev1.PodReasonPreemptionByScheduler,
-		Message:            s.name + ": preempting to accommodate a higher priority pod",
+		Message:            s.name + ": " + a.purpose(),
 		ObservedGeneration: victim.Generation,
 	}, metav1.NewTime(s.clock.Now()))
 	if changed {
@@ -58,17 +95,43 @@ func (s *Scheduler) evict(ctx context.Context, key types.NamespacedName, a *atte
 	return nil
 }
 
-// explain tells the pod why it is not bound, and which node it is promised. It
-// says so again only when there is something new to say.
+// purpose is what a victim leaves for.
+func (a *attempt) purpose() string {
+	if a.claims {
+		return "preempting to accommodate a daemon pod that cannot run elsewhere"
+	}
+	return "preempting to accommodate a higher priority pod"
+}
+
+// explain tells the pod why it is not bound, and which node it is promised.
 func (s *Scheduler) explain(ctx context.Context, a *attempt) error {
 	message := render.Unschedulable(a.decision)
 	if more := render.Preemption(a.preemption); more != "" {
 		message += " " + more
 	}
+	err := s.tell(ctx, a, corev1.PodReasonUnschedulable, message)
+	if err != nil {
+		s.again(a.entry)
+	}
+	return unlessOvertaken(err)
+}
+
+// reportFault tells the pod of an error that is not of its making. It returns
+// the error, unless an event has overtaken it.
+func (s *Scheduler) reportFault(ctx context.Context, a *attempt, fault error) error {
+	if unlessOvertaken(fault) == nil || ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(fault, unlessOvertaken(s.tell(ctx, a, corev1.PodReasonSchedulerError, fault.Error())))
+}
+
+// tell sets the PodScheduled condition to False, if that says anything new, and
+// writes an event that says the same.
+func (s *Scheduler) tell(ctx context.Context, a *attempt, reason, message string) error {
 	status, changed := withCondition(&a.pod.Status, corev1.PodCondition{
 		Type:               corev1.PodScheduled,
 		Status:             corev1.ConditionFalse,
-		Reason:             corev1.PodReasonUnschedulable,
+		Reason:             reason,
 		Message:            message,
 		ObservedGeneration: a.pod.Generation,
 	}, metav1.NewTime(s.clock.Now()))
@@ -79,8 +142,7 @@ func (s *Scheduler) explain(ctx context.Context, a *attempt) error {
 	pod.Status = *status
 	pod.Status.NominatedNodeName = a.preemption.Node
 	if _, err := s.writer.UpdatePodStatus(ctx, pod); err != nil {
-		s.again(a.entry)
-		return unlessOvertaken(fmt.Errorf("set the PodScheduled condition of pod %s/%s: %w", pod.Namespace, pod.Name, err))
+		return fmt.Errorf("set the PodScheduled condition of pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
 	s.recorder.record(a.pod, note{
 		kind: corev1.EventTypeWarning, reason: "FailedScheduling", action: "Scheduling", text: message,

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
+	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
@@ -60,6 +61,7 @@ type Scheduler struct {
 	watches []watch
 	pods    corelisters.PodLister
 	budgets policylisters.PodDisruptionBudgetLister
+	daemons appslisters.DaemonSetLister
 
 	// mu guards what is known and what is to do: both change together.
 	mu      sync.Mutex
@@ -101,6 +103,7 @@ func New(o Options) (*Scheduler, error) {
 		kick:     make(chan struct{}, o.Workers),
 		pods:     o.Informers.Core().V1().Pods().Lister(),
 		budgets:  o.Informers.Policy().V1().PodDisruptionBudgets().Lister(),
+		daemons:  o.Informers.Apps().V1().DaemonSets().Lister(),
 		cluster:  place.NewCluster(),
 		queue:    newQueue(),
 	}

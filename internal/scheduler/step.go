@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/garrison-project/garrison/internal/core/place"
 )
@@ -36,6 +35,9 @@ type attempt struct {
 	pod        *corev1.Pod
 	decision   place.Decision
 	preemption place.Preemption
+	// claims is set if the victims are of equal priority and could run
+	// elsewhere, which the pod could not.
+	claims bool
 }
 
 // decide takes the next pod and books the decision: a pod that found its node
@@ -60,14 +62,8 @@ func (s *Scheduler) decide() (*attempt, error) {
 		s.changed(change{filters: place.CompanyFilters})
 		return a, nil
 	}
-	budgets, err := s.budgets.List(labels.Everything())
-	if err != nil {
-		return nil, fmt.Errorf("list PodDisruptionBudgets: %w", err)
-	}
-	a.preemption = s.cluster.Preempt(e.subject, a.decision, budgets)
-	s.cluster.Denominate(e.subject.Key)
-	if a.preemption.Node != "" {
-		s.cluster.Nominate(e.subject, a.preemption.Node)
+	if err := s.makeRoom(a); err != nil {
+		return nil, err
 	}
 	s.queue.park(e, refusedBy(a.decision), s.clock.Now())
 	return a, nil
@@ -101,7 +97,7 @@ func (s *Scheduler) bind(ctx context.Context, a *attempt) error {
 	})
 	if err != nil {
 		s.takeBack(a)
-		return unlessOvertaken(fmt.Errorf("bind pod %s/%s to %s: %w", pod.Namespace, pod.Name, node, err))
+		return s.reportFault(ctx, a, fmt.Errorf("bind pod %s/%s to %s: %w", pod.Namespace, pod.Name, node, err))
 	}
 	s.release(a.entry)
 	s.recorder.record(pod, note{

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,12 +39,12 @@ func TestTranscripts(t *testing.T) {
 
 // world is an API server of maps, and a scheduler that is stepped by hand.
 type world struct {
-	t                     *testing.T
-	podStore, budgetStore cache.Store
-	s                     *Scheduler
-	clock                 *testingclock.FakeClock
-	pods                  map[types.NamespacedName]*corev1.Pod
-	log                   strings.Builder
+	t                                  *testing.T
+	podStore, budgetStore, daemonStore cache.Store
+	s                                  *Scheduler
+	clock                              *testingclock.FakeClock
+	pods                               map[types.NamespacedName]*corev1.Pod
+	log                                strings.Builder
 	// failing makes the next writes of a kind fail.
 	failing map[string]error
 }
@@ -61,6 +63,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.podStore = factory.Core().V1().Pods().Informer().GetStore()
+	w.daemonStore = factory.Apps().V1().DaemonSets().Informer().GetStore()
 	w.budgetStore = factory.Policy().V1().PodDisruptionBudgets().Informer().GetStore()
 	w.s = s
 	return w
@@ -83,6 +86,17 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "pod":
 		w.setPod(d.Input)
+	case "daemon-set":
+		// NAME [claims]
+		name, claims, _ := strings.Cut(d.Input, " ")
+		ds := &appsv1.DaemonSet{}
+		ds.Namespace, ds.Name, ds.UID = "default", name, types.UID(name)
+		if claims == "claims" {
+			ds.Annotations = map[string]string{claimNode: "true"}
+		}
+		if err := w.daemonStore.Add(ds); err != nil {
+			d.Fatalf(t, "%v", err)
+		}
 	case "budgets":
 		for line := range strings.Lines(d.Input) {
 			b, err := placetest.Budget(line)
@@ -127,7 +141,11 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 			w.store(pod)
 		}
 	case "fail":
-		w.failing[strings.TrimSpace(d.Input)] = apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "", nil)
+		what, how, _ := strings.Cut(strings.TrimSpace(d.Input), " ")
+		w.failing[what] = apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "", nil)
+		if how == "badly" {
+			w.failing[what] = errors.New("disk full")
+		}
 	case "wait":
 		pause, err := time.ParseDuration(strings.TrimSpace(d.Input))
 		if err != nil {

@@ -25,6 +25,7 @@ func (s *Scheduler) watch(factory informers.SharedInformerFactory) error {
 		{core.Pods().Informer(), handler(s.setPod, s.removePod)},
 		// Looked up, not acted upon.
 		{factory.Policy().V1().PodDisruptionBudgets().Informer(), cache.ResourceEventHandlerFuncs{}},
+		{factory.Apps().V1().DaemonSets().Informer(), cache.ResourceEventHandlerFuncs{}},
 	}
 	for _, h := range handlers {
 		registration, err := h.informer.AddEventHandler(h.handler)

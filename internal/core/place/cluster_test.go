@@ -110,7 +110,9 @@ func (w *worldModel) naiveSpread(pod *corev1.Pod, n *corev1.Node) bool {
 			domain, ok := node.Labels[c.TopologyKey]
 			bare := node.DeepCopy()
 			bare.Spec.Taints = nil
-			if run, _ := naiveEligible(pod.Spec, bare); !ok || !run {
+			anywhere := pod.Spec // a name is no affinity
+			anywhere.NodeName = ""
+			if run, _ := naiveEligible(anywhere, bare); !ok || !run {
 				continue
 			}
 			counts[domain] += 0
@@ -272,6 +274,15 @@ var genPodTerm = rapid.Custom(func(t *rapid.T) corev1.PodAffinityTerm {
 	return term
 })
 
+// drawTerms draws no term, one, or the same one twice.
+func drawTerms(t *rapid.T, label string) []corev1.PodAffinityTerm {
+	terms := rapid.SliceOfN(genPodTerm, 0, 1).Draw(t, label)
+	if rapid.IntRange(0, 9).Draw(t, "twice") == 0 {
+		terms = append(terms, terms...)
+	}
+	return terms
+}
+
 func drawPod(t *rapid.T, name string) *corev1.Pod {
 	pod := &corev1.Pod{}
 	pod.Namespace, pod.Name = someNamespace.Draw(t, "namespace"), name
@@ -297,11 +308,16 @@ func drawPod(t *rapid.T, name string) *corev1.Pod {
 	pod.Spec.Priority = &priority
 	pod.Spec.Affinity = &corev1.Affinity{
 		PodAffinity: &corev1.PodAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: rapid.SliceOfN(genPodTerm, 0, 1).Draw(t, "affinity"),
+			RequiredDuringSchedulingIgnoredDuringExecution: drawTerms(t, "affinity"),
 		},
 		PodAntiAffinity: &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: rapid.SliceOfN(genPodTerm, 0, 1).Draw(t, "anti"),
+			RequiredDuringSchedulingIgnoredDuringExecution: drawTerms(t, "anti"),
 		},
+	}
+	if rapid.IntRange(0, 3).Draw(t, "preferred") == 0 {
+		pod.Spec.Affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{
+			{Weight: rapid.Int32Range(1, 2).Draw(t, "weight"), PodAffinityTerm: genPodTerm.Draw(t, "prefers")},
+		}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "spread") == 0 {
 		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
@@ -455,6 +471,9 @@ func TestClusterAgreesWithNaive(t *testing.T) {
 // ask asks for a pod that is not there.
 func (r *clusterRun) ask(t *rapid.T) {
 	pod := drawPod(t, "asking")
+	if rapid.IntRange(0, 3).Draw(t, "pinned") == 0 {
+		pod.Spec.NodeName = rapid.SampledFrom(clusterNodes).Draw(t, "to")
+	}
 	s := ForPod(pod)
 	fits := 0
 	for name, n := range r.w.nodes {
@@ -479,6 +498,7 @@ func (r *clusterRun) ask(t *rapid.T) {
 func (r *clusterRun) checkPreempt(t *rapid.T, pod *corev1.Pod, d Decision) {
 	before := fingerprint(r.c)
 	p := r.c.Preempt(ForPod(pod), d, nil)
+	r.c.Displace(ForPod(pod), d, nil)
 	if after := fingerprint(r.c); after != before {
 		t.Fatalf("preemption left traces:\n%s\n%s", before, after)
 	}
@@ -529,21 +549,27 @@ func (w *worldModel) without(gone func(*corev1.Pod) bool) *worldModel {
 	return out
 }
 
-// fingerprint prints all that a cluster knows about pods.
+// fingerprint prints all that a cluster knows about pods. Tallies of terms that
+// were asked about are only a memory; they are printed if they are wrong.
 func fingerprint(c *Cluster) string {
 	var lines []string
 	tallies := func(kind string, t *tally) {
-		for value, d := range t.domains {
-			keys := slices.SortedFunc(maps.Keys(d.pods), compareKeys)
-			lines = append(lines, fmt.Sprintf("%s %q %s: %v %v of %d %v", kind, t.term.id, value, keys, d.owners, t.total, t.owners))
-		}
+		lines = append(lines, kind+" "+formatTally(t))
 	}
 	for name, state := range c.nodes {
 		keys := slices.SortedFunc(maps.Keys(state.pods), compareKeys)
 		lines = append(lines, fmt.Sprintf("node %s: %v used %+v typical %+v ports %v", name, keys, state.used, state.typical, state.ports))
 	}
 	for _, t := range c.index.asked {
-		tallies("asked", t)
+		anew := newTally(t.term)
+		for _, p := range c.pods {
+			if n := c.nodes[p.node].node; n != nil && c.selects(t.term, p.Subject) {
+				anew.add(p.Subject, n)
+			}
+		}
+		if got, want := formatTally(t), formatTally(anew); got != want {
+			lines = append(lines, "asked "+got+" should be "+want)
+		}
 	}
 	for _, t := range c.index.heldAnti {
 		tallies("anti", t)
@@ -554,4 +580,14 @@ func fingerprint(c *Cluster) string {
 	lines = append(lines, fmt.Sprintf("owned %v", c.owned))
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+func formatTally(t *tally) string {
+	var lines []string
+	for value, d := range t.domains {
+		keys := slices.SortedFunc(maps.Keys(d.pods), compareKeys)
+		lines = append(lines, fmt.Sprintf("%s: %v %v", value, keys, d.owners))
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("%q: %d %v %v", t.term.id, t.total, t.owners, lines)
 }

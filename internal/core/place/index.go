@@ -85,7 +85,7 @@ func (t *tally) in(n *corev1.Node) *domain {
 
 var noPods domain
 
-// add counts a pod on a node.
+// add counts a pod on a node, once however many of its terms are the same.
 func (t *tally) add(s *Subject, n *corev1.Node) {
 	value, ok := n.Labels[t.term.topologyKey]
 	if !ok {
@@ -95,6 +95,9 @@ func (t *tally) add(s *Subject, n *corev1.Node) {
 	if d == nil {
 		d = &domain{pods: map[types.NamespacedName]*Subject{}, owners: map[types.UID]int{}}
 		t.domains[value] = d
+	}
+	if _, counted := d.pods[s.Key]; counted {
+		return
 	}
 	d.pods[s.Key] = s
 	d.first = nil
@@ -112,6 +115,9 @@ func (t *tally) remove(s *Subject, n *corev1.Node) {
 		return
 	}
 	d := t.domains[value]
+	if d == nil || d.pods[s.Key] == nil {
+		return
+	}
 	delete(d.pods, s.Key)
 	d.first = nil
 	t.total--
@@ -157,7 +163,7 @@ func (d *domain) firstOf(excused func(*Subject) bool) *Subject {
 
 // enter counts a pod that is on a known node in all tallies that it concerns.
 func (c *Cluster) enter(s *Subject, n *corev1.Node) []Affected {
-	c.index.hold(s, func(t *tally) { t.add(s, n) })
+	c.index.hold(s, n, (*tally).add)
 	var out []Affected
 	for _, t := range c.index.concerning(s) {
 		if c.selects(t.term, s) {
@@ -170,7 +176,7 @@ func (c *Cluster) enter(s *Subject, n *corev1.Node) []Affected {
 
 // exit is the reverse of enter.
 func (c *Cluster) exit(s *Subject, n *corev1.Node) []Affected {
-	c.index.hold(s, func(t *tally) { t.remove(s, n) })
+	c.index.hold(s, n, (*tally).remove)
 	c.index.dropUnheld(s)
 	var out []Affected
 	for _, t := range c.index.concerning(s) {
@@ -195,22 +201,27 @@ func (x *index) concerning(s *Subject) []*tally {
 	return slices.Concat(near, x.askedAnywhere)
 }
 
-// hold visits the tallies of the terms that the pod itself has.
-func (x *index) hold(s *Subject, visit func(*tally)) {
+// hold adds a pod to, or removes it from, the tallies of the terms that it has
+// itself and under which its node is in a domain.
+func (x *index) hold(s *Subject, n *corev1.Node, apply func(*tally, *Subject, *corev1.Node)) {
 	if s.pods == nil {
 		return
 	}
+	inDomain := func(t *podTerm) bool { _, ok := n.Labels[t.topologyKey]; return ok }
 	for i := range s.pods.anti {
-		t := &s.pods.anti[i]
-		visit(held(x.heldAnti, t.id, t))
+		if t := &s.pods.anti[i]; inDomain(t) {
+			apply(held(x.heldAnti, t.id, t), s, n)
+		}
 	}
 	for i := range s.pods.affinity {
-		t := &s.pods.affinity[i]
-		visit(held(x.heldWeights, weightID{t.id, hardAffinityWeight}, t))
+		if t := &s.pods.affinity[i]; inDomain(t) {
+			apply(held(x.heldWeights, weightID{t.id, hardAffinityWeight}, t), s, n)
+		}
 	}
 	for i := range s.pods.preferred {
-		t := &s.pods.preferred[i]
-		visit(held(x.heldWeights, weightID{t.id, t.weight}, &t.podTerm))
+		if t := &s.pods.preferred[i]; inDomain(&t.podTerm) {
+			apply(held(x.heldWeights, weightID{t.id, t.weight}, &t.podTerm), s, n)
+		}
 	}
 }
 

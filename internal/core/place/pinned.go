@@ -13,9 +13,16 @@ func PinnedNode(pod *corev1.Pod) (string, bool) {
 	if pod.Spec.NodeName != "" {
 		return pod.Spec.NodeName, true
 	}
-	affinity := nodeAffinity(&pod.Spec)
+	pinned := affinityPin(&pod.Spec)
+	return pinned, pinned != ""
+}
+
+// affinityPin returns the one node that the required node affinity leaves, or
+// "" if it leaves a choice.
+func affinityPin(spec *corev1.PodSpec) string {
+	affinity := nodeAffinity(spec)
 	if affinity == nil || affinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
-		return "", false
+		return ""
 	}
 	pinned := ""
 	terms := affinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
@@ -25,11 +32,11 @@ func PinnedNode(pod *corev1.Pod) (string, bool) {
 		}
 		name := namedNode(&terms[i])
 		if name == "" || (pinned != "" && name != pinned) {
-			return "", false
+			return ""
 		}
 		pinned = name
 	}
-	return pinned, pinned != ""
+	return pinned
 }
 
 // namedNode returns the node that a term names, or "".

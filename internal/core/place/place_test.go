@@ -153,6 +153,18 @@ var questions = map[string]command{
 		}
 		return fmt.Sprintf("on %s: victims %v, %d against budgets\n", p.Node, p.Victims, p.Violations)
 	},
+	"displace": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		s := ForPod(parsePod(t, d, d.Input))
+		before := fingerprint(tr.cluster)
+		p := tr.cluster.Displace(s, tr.cluster.Schedule(s), tr.budgets)
+		if after := fingerprint(tr.cluster); after != before {
+			d.Fatalf(t, "it left traces:\n%s\n%s", before, after)
+		}
+		if p.Node == "" {
+			return "nobody\n"
+		}
+		return fmt.Sprintf("on %s: %v\n", p.Node, p.Victims)
+	},
 	"admit": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		s := ForPod(parsePod(t, d, d.Input))
 		return tr.each(func(n *corev1.Node) string {

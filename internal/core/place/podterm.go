@@ -79,7 +79,7 @@ func (ts *podTerms) prefer(pod *corev1.Pod, terms []corev1.WeightedPodAffinityTe
 }
 
 func compilePodTerm(pod *corev1.Pod, spec *corev1.PodAffinityTerm) podTerm {
-	t := podTerm{topologyKey: spec.TopologyKey, namespaces: slices.Sorted(slices.Values(spec.Namespaces))}
+	t := podTerm{topologyKey: spec.TopologyKey, namespaces: slices.Compact(slices.Sorted(slices.Values(spec.Namespaces)))}
 	if len(t.namespaces) == 0 && spec.NamespaceSelector == nil {
 		t.namespaces = []string{pod.Namespace}
 	}

@@ -22,7 +22,9 @@ type Subject struct {
 	// Pinned is the one node that the pod can be on, or "" if it has a choice.
 	Pinned string
 
-	nodeName     string
+	nodeName string
+	// affinityPin is the node that the node affinity pins the pod to, or "".
+	affinityPin  string
 	nodeSelector []labelPair
 	// required is nil without required node affinity; empty but not nil if
 	// there is one that no node can satisfy.
@@ -80,6 +82,7 @@ func ForPod(pod *corev1.Pod) *Subject {
 		Priority:     schedulingv1.PodPriority(pod),
 		Pinned:       pinned,
 		nodeName:     spec.NodeName,
+		affinityPin:  affinityPin(spec),
 		nodeSelector: sortedPairs(spec.NodeSelector),
 		tolerations:  spec.Tolerations,
 		labels:       pod.Labels,

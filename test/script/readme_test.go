@@ -83,7 +83,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`https://127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\S+/admin\.kubeconfig`), "KUBECONFIG"},
-	{regexp.MustCompile(`\b([a-z]+-[a-z]+)-[bcdfghjklmnpqrstvwxz2456789]{5}\b`), "$1-SUFFIX"},
+	{regexp.MustCompile(`\b([a-z]+-[a-z]+)-[bcdfghjklmnpqrstvwxz2456789]{5,10}\b`), "$1-SUFFIX"},
 	{regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b(\d+m)?\d+s\b`), "AGE"},
 	{regexp.MustCompile(`[ \t]+`), " "},

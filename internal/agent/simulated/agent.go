@@ -42,12 +42,15 @@ type Writer interface {
 	UpdateLease(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
 }
 
-// Options are what an Agent needs. All but the clock are required.
+// Options are what an Agent needs. Client, Informers and Writer are required.
 type Options struct {
 	Client    kubernetes.Interface // events, and leases that exist already
 	Informers informers.SharedInformerFactory
 	Writer    Writer
 	Clock     clock.WithTicker // default: the system's
+	// GracePeriod is how long node lifecycle lets a node be silent; leases are
+	// renewed well within it. Default 50 s.
+	GracePeriod time.Duration
 }
 
 // Workers per kind of work. Writes wait for the disk, and many at once share
@@ -80,6 +83,9 @@ type Agent struct {
 func New(options Options) (*Agent, error) {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
+	}
+	if options.GracePeriod == 0 {
+		options.GracePeriod = defaultGrace
 	}
 	nodes, pods := options.Informers.Core().V1().Nodes(), options.Informers.Core().V1().Pods()
 	a := &Agent{

@@ -50,14 +50,14 @@ func (w *clientWriter) UpdateLease(ctx context.Context, lease *coordinationv1.Le
 }
 
 // play runs an agent over a fake API, in time that passes at once, until body
-// returns.
-func play(t *testing.T, body func(ctx context.Context, client *fake.Clientset, writes *clientWriter)) {
+// returns. A grace of 0 is the default.
+func play(t *testing.T, grace time.Duration, body func(ctx context.Context, client *fake.Clientset, writes *clientWriter)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		client := fake.NewClientset()
 		factory := informers.NewSharedInformerFactory(client, 0)
 		writer := &clientWriter{Interface: client}
-		agent, err := New(Options{Client: client, Informers: factory, Writer: writer})
+		agent, err := New(Options{Client: client, Informers: factory, Writer: writer, GracePeriod: grace})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func must[T any](object T, err error) T {
 }
 
 func TestPodsRunWhicheverComesFirst(t *testing.T) {
-	play(t, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
+	play(t, 0, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
 		pods, nodes := client.CoreV1().Pods("default"), client.CoreV1().Nodes()
 		must(pods.Create(ctx, boundPod("early", "n1"), metav1.CreateOptions{}))
 		settle()
@@ -130,7 +130,7 @@ func TestPodsRunWhicheverComesFirst(t *testing.T) {
 }
 
 func TestTerminatingPodIsDeleted(t *testing.T) {
-	play(t, func(ctx context.Context, client *fake.Clientset, _ *clientWriter) {
+	play(t, 0, func(ctx context.Context, client *fake.Clientset, _ *clientWriter) {
 		pods := client.CoreV1().Pods("default")
 		must(client.CoreV1().Nodes().Create(ctx, simNode("n1"), metav1.CreateOptions{}))
 		pod := boundPod("p", "n1")
@@ -153,7 +153,7 @@ func TestTerminatingPodIsDeleted(t *testing.T) {
 }
 
 func TestImageFailureIsReported(t *testing.T) {
-	play(t, func(ctx context.Context, client *fake.Clientset, _ *clientWriter) {
+	play(t, 0, func(ctx context.Context, client *fake.Clientset, _ *clientWriter) {
 		must(client.CoreV1().Nodes().Create(ctx, simNode("n1"), metav1.CreateOptions{}))
 		pod := boundPod("p", "n1")
 		pod.Spec.Containers[0].Image = "foo:non-existent"
@@ -187,11 +187,11 @@ func TestImageFailureIsReported(t *testing.T) {
 
 func TestLeases(t *testing.T) {
 	for _, c := range []struct {
-		nodes int
-		every time.Duration
-	}{{3, renewOften}, {fewNodes + 50, renewSeldom}} {
-		t.Run(fmt.Sprint(c.nodes, " nodes"), func(t *testing.T) {
-			play(t, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
+		nodes        int
+		grace, every time.Duration
+	}{{3, 0, renewOften}, {fewNodes + 50, 0, renewSeldom}, {3, 5 * time.Second, 2 * time.Second}} {
+		t.Run(fmt.Sprint(c.nodes, " nodes, grace ", c.grace), func(t *testing.T) {
+			play(t, c.grace, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
 				// A lease that was there before is taken over.
 				old := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: "n0", Labels: map[string]string{"kept": "yes"}}}
 				must(client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Create(ctx, old, metav1.CreateOptions{}))
@@ -220,7 +220,7 @@ func TestLeases(t *testing.T) {
 }
 
 func TestNodeWithoutAnnotationFallsSilent(t *testing.T) {
-	play(t, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
+	play(t, 0, func(ctx context.Context, client *fake.Clientset, writes *clientWriter) {
 		must(client.CoreV1().Nodes().Create(ctx, simNode("n1"), metav1.CreateOptions{}))
 		settle()
 		node := must(client.CoreV1().Nodes().Get(ctx, "n1", metav1.GetOptions{}))

@@ -26,6 +26,9 @@ const (
 	fewNodes    = 100
 )
 
+// defaultGrace is how long upstream's node lifecycle lets a node be silent.
+const defaultGrace = 50 * time.Second
+
 // heartbeats remembers the lease of each simulated node as last written.
 type heartbeats struct {
 	mu     sync.Mutex
@@ -48,14 +51,15 @@ func (h *heartbeats) put(node string, lease *coordinationv1.Lease) {
 	h.leases[node] = lease
 }
 
-// interval returns the pause between two renewals of a node.
-func (h *heartbeats) interval() time.Duration {
+// interval returns the pause between two renewals of a node: as above, but
+// always twice and a half within the grace that silent nodes have.
+func (h *heartbeats) interval(grace time.Duration) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.leases) > fewNodes {
-		return renewSeldom
+		return min(renewSeldom, grace*2/5)
 	}
-	return renewOften
+	return min(renewOften, grace*2/5)
 }
 
 // StepLease keeps the lease of one node fresh and returns when it is next due.
@@ -68,7 +72,7 @@ func (a *Agent) StepLease(ctx context.Context, name string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	now, interval := a.Clock.Now(), a.heartbeats.interval()
+	now, interval := a.Clock.Now(), a.heartbeats.interval(a.GracePeriod)
 	lease := a.heartbeats.get(name)
 	if lease == nil {
 		if lease, err = a.claimLease(ctx, node, now); err != nil {

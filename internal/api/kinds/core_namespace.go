@@ -31,7 +31,6 @@ func namespaces() entry {
 		rules: rules[*corev1.Namespace]{
 			prepareCreate:  prepareNamespace,
 			prepareUpdate:  func(n, old *corev1.Namespace) { n.Spec.Finalizers = old.Spec.Finalizers },
-			canonicalize:   labelNamespace,
 			validate:       validation.Namespace,
 			validateUpdate: validation.NamespaceUpdate,
 			validateStatus: validation.NamespaceStatusUpdate,
@@ -56,18 +55,6 @@ func prepareNamespace(n *corev1.Namespace) {
 	if !slices.Contains(n.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		n.Spec.Finalizers = append(n.Spec.Finalizers, corev1.FinalizerKubernetes)
 	}
-}
-
-// labelNamespace gives the label that selectors know a namespace by. Defaulting
-// cannot: the name may have been generated after it.
-func labelNamespace(n *corev1.Namespace) {
-	if n.Labels[corev1.LabelMetadataName] == n.Name {
-		return
-	}
-	if n.Labels == nil {
-		n.Labels = map[string]string{}
-	}
-	n.Labels[corev1.LabelMetadataName] = n.Name
 }
 
 // namespaceEmptied lets the update that removes the last finalizer remove the

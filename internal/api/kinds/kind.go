@@ -87,8 +87,6 @@ type rules[T object] struct {
 	prepareCreate func(obj T)
 	prepareUpdate func(obj, old T)
 	prepareStatus func(obj, old T)
-	// canonicalize gives a valid object its stored form.
-	canonicalize func(obj T)
 
 	validate       func(obj T) field.ErrorList
 	validateUpdate func(obj, old T) field.ErrorList

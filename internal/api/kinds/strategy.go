@@ -31,6 +31,8 @@ func (s strategy[T]) NamespaceScoped() bool                         { return !s.
 func (s strategy[T]) AllowCreateOnUpdate(context.Context) bool      { return s.kind.createOnUpdate }
 func (s strategy[T]) AllowUnconditionalUpdate(context.Context) bool { return !s.kind.conditional }
 func (s strategy[T]) Canonicalize(runtime.Object)                   {}
+
+// DefaultGarbageCollectionPolicy is for deletes that do not say.
 func (s strategy[T]) DefaultGarbageCollectionPolicy(context.Context) rest.GarbageCollectionPolicy {
 	if s.kind.gc == "" {
 		return rest.DeleteDependents

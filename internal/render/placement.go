@@ -114,6 +114,14 @@ func Remedy(r place.Reason) string {
 		return fmt.Sprintf("request less, or free %s", amount(r.Name, r.Requested+r.Used-r.Allocatable))
 	case place.TooManyPods:
 		return "remove a pod from the node"
+	default:
+		return companyRemedy(r)
+	}
+}
+
+// companyRemedy is Remedy for what hangs on other pods.
+func companyRemedy(r place.Reason) string {
+	switch r := r.(type) {
 	case place.SpreadLabelMissing:
 		return fmt.Sprintf("label the node with %s", r.TopologyKey)
 	case place.SpreadViolation:

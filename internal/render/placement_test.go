@@ -12,187 +12,193 @@ import (
 	"github.com/garrison-project/garrison/internal/core/place"
 )
 
+var (
+	absent = place.Label{}
+	hdd    = place.Label{Value: "hdd", Present: true}
+)
+
+// reasonTexts is what is said of each reason.
+var reasonTexts = []struct {
+	reason                   place.Reason
+	text, remedy, kubernetes string
+}{
+	{
+		place.NodeUnschedulable{},
+		"the node is cordoned",
+		"uncordon the node, or tolerate node.kubernetes.io/unschedulable",
+		"node(s) were unschedulable",
+	},
+	{
+		place.NodeNameMismatch{Wanted: "w-1", Got: "w-2"},
+		"the pod asks for node w-1 by name",
+		"remove nodeName from the pod",
+		"node(s) didn't match the requested node name",
+	},
+	{
+		place.UntoleratedTaint{Key: "dedicated", Value: "gpu", Effect: "NoSchedule"},
+		"taint dedicated=gpu:NoSchedule is not tolerated",
+		"tolerate the taint, or remove it from the node",
+		"node(s) had untolerated taint(s)",
+	},
+	{
+		place.NodeSelectorMismatch{Key: "disk", Wanted: "ssd", Got: hdd},
+		"node selector wants disk=ssd, the node has disk=hdd",
+		"label the node disk=ssd, or drop disk from the node selector",
+		"node(s) didn't match Pod's node affinity/selector",
+	},
+	{
+		place.NodeSelectorMismatch{Key: "disk", Wanted: "ssd", Got: absent},
+		"node selector wants disk=ssd, the node has no label disk",
+		"label the node disk=ssd, or drop disk from the node selector",
+		"node(s) didn't match Pod's node affinity/selector",
+	},
+	{
+		place.NodeAffinityMismatch{Terms: []place.TermMismatch{
+			{Failed: []place.RequirementMismatch{
+				{Key: "disk", Operator: "In", Values: []string{"ssd", "nvme"}, Got: hdd},
+				{Key: "zone", Operator: "Exists", Got: absent},
+			}},
+			{Index: 1, Failed: []place.RequirementMismatch{
+				{Field: true, Key: "metadata.name", Operator: "In", Values: []string{"w-1"}, Got: place.Label{Value: "w-2", Present: true}},
+			}},
+			{Index: 2, Invalid: "unknown operator"},
+		}},
+		"node affinity wants disk in (ssd, nvme) (the node has disk=hdd) and label zone, or metadata.name in (w-1) (the node is w-2), or (unreadable: unknown operator)",
+		"change the labels of the node, or the required node affinity",
+		"node(s) didn't match Pod's node affinity/selector",
+	},
+	{
+		place.NodeAffinityMismatch{Terms: []place.TermMismatch{{Failed: []place.RequirementMismatch{
+			{Key: "disk", Operator: "NotIn", Values: []string{"hdd"}, Got: hdd},
+			{Key: "disk", Operator: "DoesNotExist", Got: hdd},
+			{Key: "cpus", Operator: "Gt", Values: []string{"4"}, Got: absent},
+			{Key: "cpus", Operator: "Lt", Values: []string{"9"}, Got: absent},
+		}}}},
+		"node affinity wants disk not in (hdd) (the node has disk=hdd) and no label disk (the node has disk=hdd) and cpus > 4 (the node has no label cpus) and cpus < 9 (the node has no label cpus)",
+		"change the labels of the node, or the required node affinity",
+		"node(s) didn't match Pod's node affinity/selector",
+	},
+	{
+		place.NodeAffinityMismatch{},
+		"node affinity wants none of the nodes: it has no terms",
+		"change the labels of the node, or the required node affinity",
+		"node(s) didn't match Pod's node affinity/selector",
+	},
+	{
+		place.PortConflict{
+			Port: place.HostPort{IP: "0.0.0.0", Protocol: "TCP", Port: 80},
+			Pod:  types.NamespacedName{Namespace: "web", Name: "front"},
+		},
+		"host port 0.0.0.0:80/TCP is taken by pod web/front",
+		"use another host port, or remove the pod that has it",
+		"node(s) didn't have free ports for the requested pod ports",
+	},
+	{
+		place.InsufficientResource{Name: "cpu", Requested: 1500, Used: 3000, Allocatable: 4000},
+		"cpu: requested 1500m, free 1 of 4",
+		"request less, or free 500m",
+		"Insufficient cpu",
+	},
+	{
+		place.InsufficientResource{Name: "memory", Requested: 3 << 30, Used: 0, Allocatable: 2 << 30},
+		"memory: requested 3Gi, free 2Gi of 2Gi",
+		"request less: even the empty node has only 2Gi",
+		"Insufficient memory",
+	},
+	{
+		place.InsufficientResource{Name: "example.com/gpu", Requested: 2, Used: 5, Allocatable: 4},
+		"example.com/gpu: requested 2, free 0 of 4",
+		"request less, or free 3",
+		"Insufficient example.com/gpu",
+	},
+	{
+		place.TooManyPods{Used: 110, Allowed: 110},
+		"the node has 110 pods and can take 110",
+		"remove a pod from the node",
+		"Too many pods",
+	},
+	{
+		place.PodAffinityMismatch{
+			PodTerm:  place.PodTerm{Selector: "app=db", Namespaces: []string{"prod", "test"}, TopologyKey: "zone"},
+			Topology: place.Label{Value: "a", Present: true},
+		},
+		"pod affinity wants pod with app=db in namespace prod, test in zone=a, there is none",
+		"run such a pod there, or change the pod affinity",
+		"node(s) didn't match pod affinity rules",
+	},
+	{
+		place.PodAffinityMismatch{PodTerm: place.PodTerm{Selector: "app=db", TopologyKey: "zone"}},
+		"pod affinity goes by zone, the node has no label zone",
+		"label the node with zone",
+		"node(s) didn't match pod affinity rules",
+	},
+	{
+		place.PodAntiAffinityConflict{
+			PodTerm:  place.PodTerm{Selector: "*", NamespaceSelector: "*", TopologyKey: "zone"},
+			Topology: place.Label{Value: "a", Present: true},
+			Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
+		},
+		"pod anti-affinity wants no pod in any namespace in zone=a, there is prod/db",
+		"move that pod away, or change the pod anti-affinity",
+		"node(s) didn't match pod anti-affinity rules",
+	},
+	{
+		place.PodAntiAffinityConflict{
+			PodTerm:  place.PodTerm{Selector: "-", Namespaces: []string{"x"}, NamespaceSelector: "team=a", TopologyKey: "zone"},
+			Topology: place.Label{Value: "a", Present: true},
+			Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
+		},
+		"pod anti-affinity wants no pod (the selector selects none) in namespace x or in a namespace with team=a in zone=a, there is prod/db",
+		"move that pod away, or change the pod anti-affinity",
+		"node(s) didn't match pod anti-affinity rules",
+	},
+	{
+		place.ExistingAntiAffinityConflict{
+			TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
+			Pod: types.NamespacedName{Namespace: "prod", Name: "db"},
+		},
+		"pod prod/db does not want this one in zone=a",
+		"move that pod away, or change its anti-affinity",
+		"node(s) didn't satisfy existing pods anti-affinity rules",
+	},
+	{
+		place.SpreadLabelMissing{TopologyKey: "zone"},
+		"topology spread goes by zone, the node has no label zone",
+		"label the node with zone",
+		"node(s) didn't match pod topology spread constraints (missing required label)",
+	},
+	{
+		place.SpreadViolation{
+			TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
+			Selector: "app=x", MaxSkew: 1, There: 3, Least: 1,
+		},
+		"topology spread: zone=a would have 3 pods with app=x, another has 1, and they may differ by 1",
+		"raise maxSkew, or make room in the other domains",
+		"node(s) didn't match pod topology spread constraints",
+	},
+	{
+		place.InvalidPodTerm{Anti: true, Index: 1, Problem: "unknown operator"},
+		"pod anti-affinity term 1 is unreadable: unknown operator",
+		"correct the term",
+		"node(s) didn't match pod affinity rules",
+	},
+	{
+		place.OnePerDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Node: "w-1"},
+		"one per zone: in a it is on node w-1",
+		"change the pod affinity to itself",
+		"node(s) didn't match pod anti-affinity rules",
+	},
+	{
+		place.OneDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Chosen: "b"},
+		"all in one zone: it is in b",
+		"change the pod affinity to itself",
+		"node(s) didn't match pod affinity rules",
+	},
+}
+
 func TestReason(t *testing.T) {
 	tested := map[string]bool{}
-	absent := place.Label{}
-	hdd := place.Label{Value: "hdd", Present: true}
-	for _, c := range []struct {
-		reason                   place.Reason
-		text, remedy, kubernetes string
-	}{
-		{
-			place.NodeUnschedulable{},
-			"the node is cordoned",
-			"uncordon the node, or tolerate node.kubernetes.io/unschedulable",
-			"node(s) were unschedulable",
-		},
-		{
-			place.NodeNameMismatch{Wanted: "w-1", Got: "w-2"},
-			"the pod asks for node w-1 by name",
-			"remove nodeName from the pod",
-			"node(s) didn't match the requested node name",
-		},
-		{
-			place.UntoleratedTaint{Key: "dedicated", Value: "gpu", Effect: "NoSchedule"},
-			"taint dedicated=gpu:NoSchedule is not tolerated",
-			"tolerate the taint, or remove it from the node",
-			"node(s) had untolerated taint(s)",
-		},
-		{
-			place.NodeSelectorMismatch{Key: "disk", Wanted: "ssd", Got: hdd},
-			"node selector wants disk=ssd, the node has disk=hdd",
-			"label the node disk=ssd, or drop disk from the node selector",
-			"node(s) didn't match Pod's node affinity/selector",
-		},
-		{
-			place.NodeSelectorMismatch{Key: "disk", Wanted: "ssd", Got: absent},
-			"node selector wants disk=ssd, the node has no label disk",
-			"label the node disk=ssd, or drop disk from the node selector",
-			"node(s) didn't match Pod's node affinity/selector",
-		},
-		{
-			place.NodeAffinityMismatch{Terms: []place.TermMismatch{
-				{Failed: []place.RequirementMismatch{
-					{Key: "disk", Operator: "In", Values: []string{"ssd", "nvme"}, Got: hdd},
-					{Key: "zone", Operator: "Exists", Got: absent},
-				}},
-				{Index: 1, Failed: []place.RequirementMismatch{
-					{Field: true, Key: "metadata.name", Operator: "In", Values: []string{"w-1"}, Got: place.Label{Value: "w-2", Present: true}},
-				}},
-				{Index: 2, Invalid: "unknown operator"},
-			}},
-			"node affinity wants disk in (ssd, nvme) (the node has disk=hdd) and label zone, or metadata.name in (w-1) (the node is w-2), or (unreadable: unknown operator)",
-			"change the labels of the node, or the required node affinity",
-			"node(s) didn't match Pod's node affinity/selector",
-		},
-		{
-			place.NodeAffinityMismatch{Terms: []place.TermMismatch{{Failed: []place.RequirementMismatch{
-				{Key: "disk", Operator: "NotIn", Values: []string{"hdd"}, Got: hdd},
-				{Key: "disk", Operator: "DoesNotExist", Got: hdd},
-				{Key: "cpus", Operator: "Gt", Values: []string{"4"}, Got: absent},
-				{Key: "cpus", Operator: "Lt", Values: []string{"9"}, Got: absent},
-			}}}},
-			"node affinity wants disk not in (hdd) (the node has disk=hdd) and no label disk (the node has disk=hdd) and cpus > 4 (the node has no label cpus) and cpus < 9 (the node has no label cpus)",
-			"change the labels of the node, or the required node affinity",
-			"node(s) didn't match Pod's node affinity/selector",
-		},
-		{
-			place.NodeAffinityMismatch{},
-			"node affinity wants none of the nodes: it has no terms",
-			"change the labels of the node, or the required node affinity",
-			"node(s) didn't match Pod's node affinity/selector",
-		},
-		{
-			place.PortConflict{
-				Port: place.HostPort{IP: "0.0.0.0", Protocol: "TCP", Port: 80},
-				Pod:  types.NamespacedName{Namespace: "web", Name: "front"},
-			},
-			"host port 0.0.0.0:80/TCP is taken by pod web/front",
-			"use another host port, or remove the pod that has it",
-			"node(s) didn't have free ports for the requested pod ports",
-		},
-		{
-			place.InsufficientResource{Name: "cpu", Requested: 1500, Used: 3000, Allocatable: 4000},
-			"cpu: requested 1500m, free 1 of 4",
-			"request less, or free 500m",
-			"Insufficient cpu",
-		},
-		{
-			place.InsufficientResource{Name: "memory", Requested: 3 << 30, Used: 0, Allocatable: 2 << 30},
-			"memory: requested 3Gi, free 2Gi of 2Gi",
-			"request less: even the empty node has only 2Gi",
-			"Insufficient memory",
-		},
-		{
-			place.InsufficientResource{Name: "example.com/gpu", Requested: 2, Used: 5, Allocatable: 4},
-			"example.com/gpu: requested 2, free 0 of 4",
-			"request less, or free 3",
-			"Insufficient example.com/gpu",
-		},
-		{
-			place.TooManyPods{Used: 110, Allowed: 110},
-			"the node has 110 pods and can take 110",
-			"remove a pod from the node",
-			"Too many pods",
-		},
-		{
-			place.PodAffinityMismatch{
-				PodTerm:  place.PodTerm{Selector: "app=db", Namespaces: []string{"prod", "test"}, TopologyKey: "zone"},
-				Topology: place.Label{Value: "a", Present: true},
-			},
-			"pod affinity wants pod with app=db in namespace prod, test in zone=a, there is none",
-			"run such a pod there, or change the pod affinity",
-			"node(s) didn't match pod affinity rules",
-		},
-		{
-			place.PodAffinityMismatch{PodTerm: place.PodTerm{Selector: "app=db", TopologyKey: "zone"}},
-			"pod affinity goes by zone, the node has no label zone",
-			"label the node with zone",
-			"node(s) didn't match pod affinity rules",
-		},
-		{
-			place.PodAntiAffinityConflict{
-				PodTerm:  place.PodTerm{Selector: "*", NamespaceSelector: "*", TopologyKey: "zone"},
-				Topology: place.Label{Value: "a", Present: true},
-				Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
-			},
-			"pod anti-affinity wants no pod in any namespace in zone=a, there is prod/db",
-			"move that pod away, or change the pod anti-affinity",
-			"node(s) didn't match pod anti-affinity rules",
-		},
-		{
-			place.PodAntiAffinityConflict{
-				PodTerm:  place.PodTerm{Selector: "-", Namespaces: []string{"x"}, NamespaceSelector: "team=a", TopologyKey: "zone"},
-				Topology: place.Label{Value: "a", Present: true},
-				Pod:      types.NamespacedName{Namespace: "prod", Name: "db"},
-			},
-			"pod anti-affinity wants no pod (the selector selects none) in namespace x or in a namespace with team=a in zone=a, there is prod/db",
-			"move that pod away, or change the pod anti-affinity",
-			"node(s) didn't match pod anti-affinity rules",
-		},
-		{
-			place.ExistingAntiAffinityConflict{
-				TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
-				Pod: types.NamespacedName{Namespace: "prod", Name: "db"},
-			},
-			"pod prod/db does not want this one in zone=a",
-			"move that pod away, or change its anti-affinity",
-			"node(s) didn't satisfy existing pods anti-affinity rules",
-		},
-		{
-			place.SpreadLabelMissing{TopologyKey: "zone"},
-			"topology spread goes by zone, the node has no label zone",
-			"label the node with zone",
-			"node(s) didn't match pod topology spread constraints (missing required label)",
-		},
-		{
-			place.SpreadViolation{
-				TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true},
-				Selector: "app=x", MaxSkew: 1, There: 3, Least: 1,
-			},
-			"topology spread: zone=a would have 3 pods with app=x, another has 1, and they may differ by 1",
-			"raise maxSkew, or make room in the other domains",
-			"node(s) didn't match pod topology spread constraints",
-		},
-		{
-			place.InvalidPodTerm{Anti: true, Index: 1, Problem: "unknown operator"},
-			"pod anti-affinity term 1 is unreadable: unknown operator",
-			"correct the term",
-			"node(s) didn't match pod affinity rules",
-		},
-		{
-			place.OnePerDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Node: "w-1"},
-			"one per zone: in a it is on node w-1",
-			"change the pod affinity to itself",
-			"node(s) didn't match pod anti-affinity rules",
-		},
-		{
-			place.OneDomain{TopologyKey: "zone", Topology: place.Label{Value: "a", Present: true}, Chosen: "b"},
-			"all in one zone: it is in b",
-			"change the pod affinity to itself",
-			"node(s) didn't match pod affinity rules",
-		},
-	} {
+	for _, c := range reasonTexts {
 		name := reflect.TypeOf(c.reason).Name()
 		tested[name] = true
 		if got := Reason(c.reason); got != c.text {

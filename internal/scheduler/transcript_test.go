@@ -70,92 +70,99 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) run(t *testing.T, d *datadriven.TestData) string {
+	happens, ok := happenings[d.Cmd]
+	if !ok {
+		d.Fatalf(t, "unknown command %s", d.Cmd)
+	}
 	w.log.Reset()
-	switch d.Cmd {
-	case "nodes":
-		for line := range strings.Lines(d.Input) {
-			n, err := placetest.Node(line)
-			if err != nil {
-				d.Fatalf(t, "%v", err)
-			}
+	if err := happens(w, d.Input); err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	return w.settle()
+}
+
+// happenings are what can happen in the world, by command.
+var happenings = map[string]func(w *world, input string) error{
+	"nodes": eachLine(func(w *world, line string) error {
+		n, err := placetest.Node(line)
+		if err == nil {
 			w.s.setNode(n)
 		}
-	case "pods":
-		for line := range strings.Lines(d.Input) {
-			w.setPod(line)
+		return err
+	}),
+	"delete-nodes": eachLine(func(w *world, line string) error {
+		w.s.removeNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: line}})
+		return nil
+	}),
+	"pods": eachLine((*world).setPod),
+	"pod":  (*world).setPod,
+	"delete-pods": eachLine(func(w *world, line string) error {
+		return w.deletePod(types.NamespacedName{Namespace: "default", Name: line})
+	}),
+	"finish": eachLine(func(w *world, line string) error {
+		pod := w.pods[types.NamespacedName{Namespace: "default", Name: line}].DeepCopy()
+		pod.Status.Phase = corev1.PodSucceeded
+		return w.store(pod)
+	}),
+	// NODE and a pod that was promised the node by an earlier scheduler.
+	"nominated": func(w *world, input string) error {
+		node, text, _ := strings.Cut(input, " ")
+		pod, err := placetest.Pod(text)
+		if err != nil {
+			return err
 		}
-	case "pod":
-		w.setPod(d.Input)
-	case "daemon-set":
-		// NAME [claims]
-		name, claims, _ := strings.Cut(d.Input, " ")
-		ds := &appsv1.DaemonSet{}
-		ds.Namespace, ds.Name, ds.UID = "default", name, types.UID(name)
+		pod.Status.NominatedNodeName = node
+		return w.store(pod)
+	},
+	"namespaces": eachLine(func(w *world, line string) error {
+		pod, err := placetest.Pod(line) // a name and labels
+		if err != nil {
+			return err
+		}
+		w.s.setNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Labels: pod.Labels}})
+		return nil
+	}),
+	"budgets": eachLine(func(w *world, line string) error {
+		b, err := placetest.Budget(line)
+		if err != nil {
+			return err
+		}
+		return w.budgetStore.Add(b)
+	}),
+	// NAME [claims]
+	"daemon-set": func(w *world, input string) error {
+		name, claims, _ := strings.Cut(input, " ")
+		ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)}}
 		if claims == "claims" {
 			ds.Annotations = map[string]string{claimNode: "true"}
 		}
-		if err := w.daemonStore.Add(ds); err != nil {
-			d.Fatalf(t, "%v", err)
-		}
-	case "budgets":
-		for line := range strings.Lines(d.Input) {
-			b, err := placetest.Budget(line)
-			if err != nil {
-				d.Fatalf(t, "%v", err)
-			}
-			if err := w.budgetStore.Add(b); err != nil {
-				d.Fatalf(t, "%v", err)
-			}
-		}
-	case "nominated":
-		name, rest, _ := strings.Cut(d.Input, " ")
-		node, rest, _ := strings.Cut(rest, " ")
-		pod, err := placetest.Pod(name + " " + rest)
-		if err != nil {
-			d.Fatalf(t, "%v", err)
-		}
-		pod.Status.NominatedNodeName = node
-		w.store(pod)
-	case "delete-pods":
-		for name := range strings.FieldsSeq(d.Input) {
-			w.deletePod(types.NamespacedName{Namespace: "default", Name: name})
-		}
-	case "delete-nodes":
-		for name := range strings.FieldsSeq(d.Input) {
-			w.s.removeNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
-		}
-	case "namespaces":
-		for line := range strings.Lines(d.Input) {
-			pod, err := placetest.Pod(line) // a name and labels
-			if err != nil {
-				d.Fatalf(t, "%v", err)
-			}
-			ns := &corev1.Namespace{}
-			ns.Name, ns.Labels = pod.Name, pod.Labels
-			w.s.setNamespace(ns)
-		}
-	case "finish":
-		for name := range strings.FieldsSeq(d.Input) {
-			pod := w.pods[types.NamespacedName{Namespace: "default", Name: name}].DeepCopy()
-			pod.Status.Phase = corev1.PodSucceeded
-			w.store(pod)
-		}
-	case "fail":
-		what, how, _ := strings.Cut(strings.TrimSpace(d.Input), " ")
-		w.failing[what] = apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "", nil)
+		return w.daemonStore.Add(ds)
+	},
+	// The next write of a kind fails: KIND [badly]
+	"fail": func(w *world, input string) error {
+		kind, how, _ := strings.Cut(input, " ")
+		w.failing[kind] = apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "", nil)
 		if how == "badly" {
-			w.failing[what] = errors.New("disk full")
+			w.failing[kind] = errors.New("disk full")
 		}
-	case "wait":
-		pause, err := time.ParseDuration(strings.TrimSpace(d.Input))
-		if err != nil {
-			d.Fatalf(t, "%v", err)
-		}
+		return nil
+	},
+	"wait": func(w *world, input string) error {
+		pause, err := time.ParseDuration(input)
 		w.clock.Step(pause)
-	default:
-		d.Fatalf(t, "unknown command %s", d.Cmd)
+		return err
+	},
+}
+
+func eachLine(happens func(*world, string) error) func(*world, string) error {
+	return func(w *world, input string) error {
+		for line := range strings.Lines(input) {
+			if err := happens(w, strings.TrimSpace(line)); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return w.settle()
 }
 
 // settle steps until nothing is due and returns what was written, and when the
@@ -187,33 +194,31 @@ func (w *world) flushEvents() {
 	}
 }
 
-func (w *world) setPod(text string) {
+func (w *world) setPod(text string) error {
 	pod, err := placetest.Pod(text)
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	if old := w.pods[keyOf(pod)]; old != nil {
 		pod.Status = old.Status
 	}
-	w.store(pod)
+	return w.store(pod)
 }
 
 // store keeps a state of a pod and tells the scheduler, as an informer would.
-func (w *world) store(pod *corev1.Pod) {
+func (w *world) store(pod *corev1.Pod) error {
 	w.pods[keyOf(pod)] = pod
-	if err := w.podStore.Add(pod); err != nil {
-		w.t.Fatal(err)
-	}
+	err := w.podStore.Add(pod)
 	w.s.setPod(pod)
+	return err
 }
 
-func (w *world) deletePod(key types.NamespacedName) {
+func (w *world) deletePod(key types.NamespacedName) error {
 	pod := w.pods[key]
 	delete(w.pods, key)
-	if err := w.podStore.Delete(pod); err != nil {
-		w.t.Fatal(err)
-	}
+	err := w.podStore.Delete(pod)
 	w.s.removePod(pod)
+	return err
 }
 
 func (w *world) fail(kind string) error {
@@ -235,8 +240,7 @@ func (w *world) BindPod(_ context.Context, b *corev1.Binding) error {
 	pod := w.pods[key].DeepCopy()
 	pod.Spec.NodeName = b.Target.Name
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}
-	w.store(pod)
-	return nil
+	return w.store(pod)
 }
 
 func (w *world) UpdatePodStatus(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
@@ -252,8 +256,7 @@ func (w *world) UpdatePodStatus(_ context.Context, pod *corev1.Pod) (*corev1.Pod
 	if node := pod.Status.NominatedNodeName; node != w.pods[keyOf(pod)].Status.NominatedNodeName {
 		fmt.Fprintf(&w.log, "status %s: nominated for %q\n", keyOf(pod), node)
 	}
-	w.store(pod)
-	return pod, nil
+	return pod, w.store(pod)
 }
 
 func (w *world) DeletePod(_ context.Context, key types.NamespacedName, o metav1.DeleteOptions) error {
@@ -266,8 +269,7 @@ func (w *world) DeletePod(_ context.Context, key types.NamespacedName, o metav1.
 	fmt.Fprintf(&w.log, "delete %s\n", key)
 	pod := w.pods[key].DeepCopy()
 	pod.DeletionTimestamp = &metav1.Time{Time: w.clock.Now()}
-	w.store(pod)
-	return nil
+	return w.store(pod)
 }
 
 func (w *world) CreateEvent(context.Context, *eventsv1.Event) (*eventsv1.Event, error) {

@@ -156,7 +156,7 @@ func (t *tally) available(in *Input, st Status) Condition {
 
 func (t *tally) progressing(in *Input, st Status, acting bool) Condition {
 	c := Condition{Type: Progressing}
-	c.Message = fmt.Sprintf("%d of %d nodes run revision %s", st.Updated, st.Desired, in.Set.Hash)
+	c.Message = fmt.Sprintf("%d of %d nodes have revision %s", st.Updated, st.Desired, in.Set.Hash)
 	switch {
 	case st.Updated >= st.Desired && st.Available >= st.Desired:
 		c.Reason = "Complete"

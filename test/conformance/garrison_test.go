@@ -65,7 +65,13 @@ func startGarrison(t *testing.T, dir string) string {
 }
 
 func stopGarrison(t *testing.T, process *os.Process, done <-chan error) {
-	// An error means that it has ended already, and then done says why.
+	select {
+	case err := <-done:
+		t.Errorf("garrison ended before it was asked to: %v", err)
+		return
+	default:
+	}
+	// An error means that it has just ended, and then done says why.
 	_ = process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-done:

@@ -172,10 +172,11 @@ func ownedBy(t *testing.T, namespace, name string, owners ...types.UID) error {
 
 func TestOwnerInAnotherNamespaceIsNone(t *testing.T) {
 	ns := api.Namespace(t)
-	elsewhere := create(t, "default", "elsewhere")
+	other := api.Namespace(t)
+	elsewhere := create(t, other, "elsewhere")
 	create(t, ns, "child", owner(elsewhere))
 	apitest.Eventually(t, func() error { return apitest.Gone(get(t, ns, "child")) })
-	if _, err := get(t, "default", "elsewhere"); err != nil {
+	if _, err := get(t, other, "elsewhere"); err != nil {
 		t.Error(err)
 	}
 }

@@ -175,6 +175,7 @@ func TestUpChecksItsFlags(t *testing.T) {
 		"--node-monitor-grace-period=-1s": "--node-monitor-grace-period must be positive",
 		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
 		"--v=-1":                          "-v must not be negative",
+		"--controllers=*,-deployment":     `--controllers: "deployment" is not one of ` + strings.Join(cluster.PartNames(), ", "),
 	} {
 		for _, command := range []string{"up", "server"} {
 			code, stdout, stderr := run(command, "--data-dir", t.TempDir(), flag)

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	defaultPort = 6443
 	// defaultGrace is how long a node may be silent, as Kubernetes has it.
 	defaultGrace = 50 * time.Second
+	// settle is when what starting set off in the background has ended too.
+	settle = 3 * time.Second
 	// maxSimulatedNodes is what the simulator has addresses for.
 	maxSimulatedNodes = 100_000
 )
@@ -34,6 +37,7 @@ type upFlags struct {
 	etcdServers   []string
 	simulateNodes int
 	grace         time.Duration
+	controllers   []string
 	noAgent       bool
 	verbosity     int
 }
@@ -68,12 +72,16 @@ one forces the end. What was stored is there again at the next start.`,
 func newServerCommand(in *invocation) *cobra.Command {
 	flags := &upFlags{noAgent: true}
 	cmd := &cobra.Command{
-		Use:     "server",
-		Short:   "Start everything but an agent for this machine",
-		Long:    `Start what 'garrison up' starts, without making this machine a node.`,
-		Example: `  garrison server --data-dir /srv/garrison --bind-address 10.0.0.1`,
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return flags.run(in) },
+		Use:   "server",
+		Short: "Start everything but an agent for this machine",
+		Long:  `Start what 'garrison up' starts, without making this machine a node.`,
+		Example: `  garrison server --data-dir /srv/garrison --bind-address 10.0.0.1
+
+  # With the DaemonSet controller in a process of its own
+  garrison server --controllers='*,-daemonset'
+  garrison controller`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return flags.run(in) },
 	}
 	flags.add(cmd)
 	return cmd
@@ -87,6 +95,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.etcdServers, "etcd-servers", nil, "URLs of an etcd to use instead of the embedded one")
 	flags.IntVar(&f.simulateNodes, "simulate-nodes", 0, "number of nodes without machines to create")
 	flags.DurationVar(&f.grace, "node-monitor-grace-period", defaultGrace, "how long a node may be silent before it counts as unreachable")
+	flags.StringSliceVar(&f.controllers, "controllers", []string{"*"}, "parts to run beside the API server: '*' for all, 'NAME' for one, '-NAME' for all but one; known are "+strings.Join(cluster.PartNames(), ", "))
 	flags.IntVarP(&f.verbosity, "v", "v", 0, "log level: 0 warnings and errors only, 1 what happens, up to 10")
 }
 
@@ -106,9 +115,9 @@ func (f *upFlags) run(in *invocation) error {
 	hushAfter(ctx)
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())
-		// Starting leaves as much garbage as there is to keep: a fifth of the
-		// resident memory, which an idle process would hold for long.
-		debug.FreeOSMemory()
+		// Starting leaves garbage, which an idle process would hold for long:
+		// about a tenth of its resident memory.
+		time.AfterFunc(settle, debug.FreeOSMemory)
 	})
 }
 
@@ -134,6 +143,10 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 			return none, usagef("--etcd-servers: %q is not a URL such as http://127.0.0.1:2379", server)
 		}
 	}
+	controllers, err := cluster.ParseSelection(f.controllers)
+	if err != nil {
+		return none, usagef("--controllers: %w", err)
+	}
 	dir, err := filepath.Abs(dataDir)
 	if err != nil {
 		return none, fmt.Errorf("find the data directory: %w", err)
@@ -146,6 +159,7 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 		EtcdServers:            f.etcdServers,
 		SimulateNodes:          f.simulateNodes,
 		NodeMonitorGracePeriod: f.grace,
+		Controllers:            controllers,
 	}, nil
 }
 

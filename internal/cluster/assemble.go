@@ -3,7 +3,10 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
@@ -15,55 +18,92 @@ import (
 	"github.com/garrison-project/garrison/internal/controller/quota"
 	"github.com/garrison-project/garrison/internal/scheduler"
 	"github.com/garrison-project/garrison/internal/server"
+	"github.com/garrison-project/garrison/internal/writer"
+)
+
+// The parts that can also run in a process of their own.
+const (
+	DaemonSetController = "daemonset-controller"
+	Scheduler           = "scheduler"
 )
 
 // runner is what every part is: something that runs until its context is done.
 type runner interface{ Run(ctx context.Context) }
 
-// assemble makes every part that works on the server. Making a part registers it
-// with the informers, so all are made before the first informer starts.
+// workplace is what parts work with: an API server, of this process or another.
+type workplace struct {
+	client    kubernetes.Interface
+	objects   metadata.Interface
+	informers informers.SharedInformerFactory
+	writer    writer.Writer
+	rootCA    []byte        // PEM, for the config map that every namespace gets
+	grace     time.Duration // of nodes that are silent; 0 means the default
+}
+
+// maker makes a part.
+type maker struct {
+	name string
+	make func(workplace) (runner, error)
+}
+
+// makers make all parts, named as Kubernetes names them.
+var makers = []maker{
+	{DaemonSetController, func(w workplace) (runner, error) {
+		return daemonset.New(daemonset.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
+	}},
+	{Scheduler, func(w workplace) (runner, error) {
+		b, err := scheduler.New(scheduler.Options{Writer: w.writer, Informers: w.informers})
+		return binder{b}, err
+	}},
+	{"node-simulator", func(w workplace) (runner, error) {
+		return simulated.New(simulated.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
+	}},
+	{"garbage-collector-controller", func(w workplace) (runner, error) {
+		return ownergc.New(ownergc.Options{Discovery: w.client.Discovery(), Metadata: w.objects, Informers: w.informers, Writer: w.writer})
+	}},
+	{"node-lifecycle-controller", func(w workplace) (runner, error) {
+		return nodelife.New(nodelife.Options{Client: w.client, Informers: w.informers, Writer: w.writer, GracePeriod: w.grace})
+	}},
+	{"pod-garbage-collector-controller", func(w workplace) (runner, error) {
+		return podgc.New(podgc.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
+	}},
+	{"namespace-controller", func(w workplace) (runner, error) {
+		return namespace.New(namespace.Options{Client: w.client, Metadata: w.objects, Informers: w.informers, Writer: w.writer, RootCA: w.rootCA})
+	}},
+	{"resourcequota-controller", func(w workplace) (runner, error) {
+		return quota.New(quota.Options{Client: w.client, Informers: w.informers})
+	}},
+}
+
+// assemble makes the parts that are to work on the server of this process.
 func assemble(s *server.Server, cfg Config) ([]part, error) {
-	client, informers, writer := s.Client(), s.Informers(), s.Writer()
 	objects, err := metadata.NewForConfig(s.RESTConfig())
 	if err != nil {
 		return nil, fmt.Errorf("make a metadata client: %w", err)
 	}
+	return build(workplace{
+		client:    s.Client(),
+		objects:   objects,
+		informers: s.Informers(),
+		writer:    s.Writer(),
+		rootCA:    s.CABundle(),
+		grace:     cfg.NodeMonitorGracePeriod,
+	}, cfg.Controllers.wants)
+}
+
+// build makes the parts that are wanted. Making a part registers it with the
+// informers, so all are made before the first informer starts.
+func build(w workplace, wanted func(name string) bool) ([]part, error) {
 	var all []part
-	for _, made := range []struct {
-		name string
-		new  func() (runner, error)
-	}{
-		{"daemon set controller", func() (runner, error) {
-			return daemonset.New(daemonset.Options{Client: client, Informers: informers, Writer: writer})
-		}},
-		{"scheduler", func() (runner, error) {
-			b, err := scheduler.New(scheduler.Options{Writer: writer, Informers: informers})
-			return binder{b}, err
-		}},
-		{"simulated nodes", func() (runner, error) {
-			return simulated.New(simulated.Options{Client: client, Informers: informers, Writer: writer})
-		}},
-		{"garbage collector", func() (runner, error) {
-			return ownergc.New(ownergc.Options{Discovery: client.Discovery(), Metadata: objects, Informers: informers, Writer: writer})
-		}},
-		{"node lifecycle controller", func() (runner, error) {
-			return nodelife.New(nodelife.Options{Client: client, Informers: informers, Writer: writer, GracePeriod: cfg.NodeMonitorGracePeriod})
-		}},
-		{"pod garbage collector", func() (runner, error) {
-			return podgc.New(podgc.Options{Client: client, Informers: informers, Writer: writer})
-		}},
-		{"namespace controller", func() (runner, error) {
-			return namespace.New(namespace.Options{Client: client, Metadata: objects, Informers: informers, Writer: writer, RootCA: s.CABundle()})
-		}},
-		{"quota controller", func() (runner, error) {
-			return quota.New(quota.Options{Client: client, Informers: informers})
-		}},
-	} {
-		one, err := made.new()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", made.name, err)
+	for _, m := range makers {
+		if !wanted(m.name) {
+			continue
 		}
-		all = append(all, part{made.name, one.Run})
+		one, err := m.make(w)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		all = append(all, part{m.name, one.Run})
 	}
 	return all, nil
 }

@@ -25,6 +25,8 @@ type Config struct {
 	// NodeMonitorGracePeriod is how long a node may be silent before it counts
 	// as unreachable; by default what Kubernetes has.
 	NodeMonitorGracePeriod time.Duration
+	// Controllers are the parts to run beside the server, by default all.
+	Controllers Selection
 }
 
 // Cluster is a running process: the server and what works on it.

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime/debug"
 	"time"
 
-	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -122,83 +118,4 @@ func memberConfig(dir string, failed chan<- error) *embed.Config {
 	cfg.QuotaBackendBytes = quota
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger(failed))
 	return cfg
-}
-
-// guard turns a panic of f into an error, reads beyond the end of a mapped
-// file included: this is how damaged data shows itself.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the data in it is damaged: %v", r)
-		}
-	}()
-	return f()
-}
-
-// initialized is the name of the file that says that etcd has once been ready
-// in a directory, and has data to lose.
-const initialized = "initialized"
-
-func markInitialized(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, initialized), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// inspect refuses a directory in which etcd would start afresh although it was
-// in use before, or whose database cannot be opened.
-func inspect(dir string) error {
-	database := filepath.Join(dir, "member", "snap", "db")
-	logs, err := filepath.Glob(filepath.Join(dir, "member", "wal", "*.wal"))
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(database)
-	haveDatabase := err == nil && info.Size() > 0
-	if _, err := os.Stat(filepath.Join(dir, initialized)); err == nil {
-		switch {
-		case !haveDatabase:
-			return lost(database)
-		case len(logs) == 0:
-			return lost(filepath.Join(dir, "member", "wal", "*.wal"))
-		}
-	}
-	if !haveDatabase {
-		return nil
-	}
-	return inspectDatabase(database)
-}
-
-func lost(file string) error {
-	return fmt.Errorf("%s is missing or empty, though this directory was in use: restore it from a backup, or remove the directory to start with nothing", file)
-}
-
-// inspectDatabase opens the database as etcd will and visits every page, which
-// panics at one that is damaged: in etcd this would end the process. A process
-// that has it open is reported; etcd would wait for it for ever.
-func inspectDatabase(file string) error {
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return fmt.Errorf("%s is in use by another process", file)
-	}
-	if err != nil {
-		return fmt.Errorf("the database %s is damaged: %w", file, err)
-	}
-	defer db.Close()
-	return db.View(func(tx *bbolt.Tx) error {
-		if info, err := os.Stat(file); err != nil || info.Size() < tx.Size() {
-			return errors.Join(err, fmt.Errorf("the database %s is damaged: its end is missing", file))
-		}
-		return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
-			return b.ForEach(func(key, _ []byte) error {
-				if len(key) == 0 {
-					return fmt.Errorf("the database %s is damaged: an empty key in %s", file, bucket)
-				}
-				return nil
-			})
-		})
-	})
 }

@@ -118,7 +118,8 @@ func TestDamageIsAnError(t *testing.T) {
 		"database cut":        {func(dir string) error { return os.Truncate(database(dir), 9000) }, "damaged"},
 		"pages of garbage":    {func(dir string) error { return overwrite(database(dir), 2*4096, 1<<16) }, "damaged"},
 		"database gone":       {func(dir string) error { return os.Remove(database(dir)) }, "db is missing or empty"},
-		"log of garbage":      {func(dir string) error { return overwrite(log(dir), 0, 4096) }, "damaged"},
+		"log of garbage":      {func(dir string) error { return overwrite(log(dir), 0, 4096) }, "the log "},
+		"log with a hole":     {func(dir string) error { return overwrite(log(dir), 400, 64) }, "the log "},
 		"log gone":            {func(dir string) error { return os.Remove(log(dir)) }, "*.wal is missing or empty"},
 		"everything gone":     {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "member")) }, "db is missing or empty"},
 	} {
@@ -137,6 +138,22 @@ func TestDamageIsAnError(t *testing.T) {
 				t.Errorf("got %q, want it to name %s and say %q", err, dir, c.says)
 			}
 		})
+	}
+}
+
+// An entry that the database has and the log has not is one that the log lost.
+func TestLogThatEndsTooEarly(t *testing.T) {
+	dir := used(t)
+	applied, err := inspectDatabase(filepath.Join(dir, "member", "snap", "db"))
+	if err != nil || applied == 0 {
+		t.Fatalf("applied %d, %v", applied, err)
+	}
+	log := filepath.Join(dir, "member", "wal")
+	if err := inspectLog(log, applied); err != nil {
+		t.Errorf("a whole log: %v", err)
+	}
+	if err := inspectLog(log, applied+1); err == nil || !strings.Contains(err.Error(), "the database has "+strconv.FormatUint(applied+1, 10)) {
+		t.Errorf("a log without its last entry: %v", err)
 	}
 }
 

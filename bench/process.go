@@ -59,7 +59,8 @@ func (p *process) stop() (time.Duration, error) {
 	return time.Since(begin), nil
 }
 
-// memory is the resident memory of the process, in MB.
+// memory is the resident memory of the process, in MB as ps and top count them
+// (1024 kB), with the pages of the binary and of the mapped database.
 func (p *process) memory() (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
@@ -68,7 +69,7 @@ func (p *process) memory() (float64, error) {
 	for line := range strings.Lines(string(status)) {
 		if kilobytes, found := strings.CutPrefix(line, "VmRSS:"); found {
 			n, err := strconv.Atoi(strings.Fields(kilobytes)[0])
-			return float64(n) * 1024 / 1e6, err
+			return float64(n) / 1024, err
 		}
 	}
 	return 0, errors.New("no VmRSS in /proc/PID/status")

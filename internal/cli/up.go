@@ -25,8 +25,6 @@ const (
 	defaultGrace = 50 * time.Second
 	// settle is when what starting set off in the background has ended too.
 	settle = 3 * time.Second
-	// settle is when what starting set off in the background has ended too.
-	settle = 3 * time.Second
 	// maxSimulatedNodes is what the simulator has addresses for.
 	maxSimulatedNodes = 100_000
 )

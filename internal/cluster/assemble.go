@@ -56,7 +56,7 @@ var makers = []maker{
 		return binder{b}, err
 	}},
 	{"node-simulator", func(w workplace) (runner, error) {
-		return simulated.New(simulated.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
+		return simulated.New(simulated.Options{Client: w.client, Informers: w.informers, Writer: w.writer, GracePeriod: w.grace})
 	}},
 	{"garbage-collector-controller", func(w workplace) (runner, error) {
 		return ownergc.New(ownergc.Options{Discovery: w.client.Discovery(), Metadata: w.objects, Informers: w.informers, Writer: w.writer})

@@ -158,7 +158,8 @@ func RolloutStatus(w io.Writer, st rollout.Status) error {
 		return fmt.Errorf("write status: %w", err)
 	}
 	for _, c := range st.Conditions {
-		if _, err := fmt.Fprintf(w, "%s=%t %s %s\n", c.Type, c.Holds, c.Reason, strings.TrimSpace(c.Message)); err != nil {
+		line := strings.TrimRight(fmt.Sprintf("%s=%t %s %s", c.Type, c.Holds, c.Reason, c.Message), " ")
+		if _, err := fmt.Fprintln(w, line); err != nil {
 			return fmt.Errorf("write status: %w", err)
 		}
 	}

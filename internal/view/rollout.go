@@ -64,11 +64,13 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 	}
 	in.Nodes = make([]rollout.Node, len(o.Roster.nodes))
 	for i, n := range o.Roster.nodes {
+		h := healthOf(n)
 		in.Nodes[i] = rollout.Node{
 			Name:     n.Name,
 			Verdict:  o.Standings[i].Verdict,
 			Score:    o.Standings[i].Score,
-			BadSince: badSince(n),
+			BadSince: h.badSince,
+			Away:     h.away,
 		}
 	}
 	in.Strays = sortOut(o.Pods, o.Roster, in.Nodes)

@@ -58,12 +58,20 @@ func RolloutVerdict(v place.Verdict) rollout.Verdict {
 	return rollout.Leave
 }
 
-// badSince is when the node stopped being ready or began to go away; zero for
-// one in good health. A node that says nothing of being ready is not judged.
-func badSince(node *corev1.Node) time.Time {
-	var since time.Time
+// health is how a node is as far as plans care.
+type health struct {
+	// badSince is when the node stopped being ready or began to go away; zero
+	// for one in good health. A node that says nothing of being ready is not
+	// judged.
+	badSince time.Time
+	// away: it does not answer, or is going away.
+	away bool
+}
+
+func healthOf(node *corev1.Node) health {
+	var h health
 	if node.DeletionTimestamp != nil {
-		since = node.DeletionTimestamp.Time
+		h = health{badSince: node.DeletionTimestamp.Time, away: true}
 	}
 	for i := range node.Status.Conditions {
 		c := &node.Status.Conditions[i]
@@ -74,11 +82,12 @@ func badSince(node *corev1.Node) time.Time {
 		if at.IsZero() {
 			at = node.CreationTimestamp.Time
 		}
-		if since.IsZero() || at.Before(since) {
-			since = at
+		if h.badSince.IsZero() || at.Before(h.badSince) {
+			h.badSince = at
 		}
+		h.away = h.away || c.Status == corev1.ConditionUnknown
 	}
-	return since
+	return h
 }
 
 // With returns a roster with some nodes put in, or taken out where nil.
@@ -111,4 +120,7 @@ func (r *Roster) With(changed map[string]*corev1.Node) *Roster {
 
 // HealthChanged reports whether two states of a node differ in its health as
 // plans see it.
-func HealthChanged(old, now *corev1.Node) bool { return !badSince(old).Equal(badSince(now)) }
+func HealthChanged(old, now *corev1.Node) bool {
+	before, after := healthOf(old), healthOf(now)
+	return before.away != after.away || !before.badSince.Equal(after.badSince)
+}

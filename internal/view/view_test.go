@@ -93,7 +93,7 @@ func formatInput(in rollout.Input) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "set %+v\nstrategy %+v minReady=%s grace=%s\n", in.Set, in.Strategy, in.MinReady, in.PlacementGrace)
 	for _, n := range in.Nodes {
-		fmt.Fprintf(&b, "node %s verdict=%d score=%d bad=%s\n", n.Name, n.Verdict, n.Score, ago(n.BadSince))
+		fmt.Fprintf(&b, "node %s verdict=%d score=%d bad=%s away=%t\n", n.Name, n.Verdict, n.Score, ago(n.BadSince), n.Away)
 		for _, p := range n.Pods {
 			b.WriteString("  " + formatPod(p))
 		}

@@ -1,10 +1,12 @@
 package daemonset
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
 	"github.com/garrison-project/garrison/internal/core/rollout"
 	"github.com/garrison-project/garrison/internal/view"
@@ -397,4 +401,86 @@ func TestSelectingAll(t *testing.T) {
 	if !selectsEverything(all.Spec.Selector) || selectsEverything(ds.Spec.Selector) || selectsEverything(nil) {
 		t.Error("an empty selector was not told from others")
 	}
+}
+
+// A delete hits only the pod that was judged, not another of its name.
+func TestDeletesNameTheirPod(t *testing.T) {
+	b := newBench(t)
+	b.addNodes("a")
+	ds := b.apply(nil)
+	b.complete()
+	pod := b.pods()[0]
+	turn := &turn{Controller: b.c, ds: ds, memory: b.c.memoryOf(b.key, ds.UID)}
+	deletion := rollout.Action{Verb: rollout.Delete, Pod: pod.Name, UID: "of-a-predecessor", Node: target(&pod)}
+	if err := turn.deletePods(t.Context(), []rollout.Action{deletion}); err != nil {
+		t.Fatal(err)
+	}
+	if pods := b.pods(); len(pods) != 1 || pods[0].UID != pod.UID || pods[0].DeletionTimestamp != nil {
+		t.Errorf("another pod was deleted: %s", describe(pods))
+	}
+}
+
+// In a namespace that is being deleted nothing is created, and nobody is told.
+func TestNamespaceThatEnds(t *testing.T) {
+	b := newBench(t)
+	b.addNodes("a", "b")
+	b.writer.refuse = func(pod *corev1.Pod) error {
+		err := apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, fmt.Errorf("namespace is being terminated"))
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+		return err
+	}
+	b.apply(nil)
+	b.until("attempts", func() bool { return b.writer.creates >= 2 })
+	if err := b.step(); err != nil {
+		t.Error(err)
+	}
+	if told := b.told(); len(told) > 0 {
+		t.Errorf("events: %q", told)
+	}
+}
+
+// Failed creates are tried again one at a time; then, while they succeed, twice
+// as many each time.
+func TestSlowStart(t *testing.T) {
+	m := &memory{ledger: newLedger(clock.RealClock{}), window: firstWindow}
+	var failing bool
+	var windows []int
+	b := &Controller{writer: windowWriter{counting: &sync.Mutex{}, count: func() error {
+		windows[len(windows)-1]++
+		if failing {
+			return fmt.Errorf("not now")
+		}
+		return nil
+	}}, clock: clock.RealClock{}, events: record.NewFakeRecorder(1000)}
+	turn := &turn{Controller: b, ds: &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "ds"}}, memory: m}
+	for _, c := range []struct {
+		actions, tried int
+		failing        bool
+		window         int
+	}{
+		{actions: 7, tried: 7, window: 8},
+		{actions: 300, tried: 300, window: maxBatch},
+		{actions: 300, tried: maxBatch, failing: true, window: firstWindow},
+		{actions: 300, tried: 1, failing: true, window: firstWindow},
+		{actions: 1, tried: 1, window: 2},
+	} {
+		failing, windows = c.failing, append(windows, 0)
+		err := turn.createPods(t.Context(), "hash", make([]rollout.Action, c.actions))
+		if tried := windows[len(windows)-1]; tried != c.tried || m.window != c.window || (err != nil) != c.failing {
+			t.Errorf("%+v: tried %d, window now %d, error %v", c, tried, m.window, err)
+		}
+	}
+}
+
+// windowWriter has creates counted, one at a time.
+type windowWriter struct {
+	Writer
+	counting *sync.Mutex
+	count    func() error
+}
+
+func (w windowWriter) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	w.counting.Lock()
+	defer w.counting.Unlock()
+	return pod, w.count()
 }

@@ -77,9 +77,9 @@ func clusterEvent(t *rapid.T, w *world) {
 	case "leave":
 		w.editNode(t, func(n *rollout.Node) { delete(w.nodes, n.Name) })
 	case "ill":
-		w.editNode(t, func(n *rollout.Node) { w.breakDown(*n) })
+		w.editNode(t, func(n *rollout.Node) { n.Away = rapid.Bool().Draw(t, "away"); w.breakDown(*n) })
 	case "well":
-		w.editNode(t, func(n *rollout.Node) { n.BadSince = time.Time{}; w.nodes[n.Name] = *n })
+		w.editNode(t, func(n *rollout.Node) { n.BadSince, n.Away = time.Time{}, false; w.nodes[n.Name] = *n })
 	case "verdict":
 		w.editNode(t, func(n *rollout.Node) { n.Verdict = drawVerdict(t); w.nodes[n.Name] = *n })
 	case "restart":

@@ -82,6 +82,10 @@ type Node struct {
 	// BadSince is when the node stopped being ready or began to go away; zero
 	// for a node in good health.
 	BadSince time.Time
+	// Away says that a bad node is out of reach or going away: nothing that is
+	// done to its pods takes effect before it returns. A bad node that is not
+	// away still starts and stops pods, and a new one may be what it needs.
+	Away bool
 	// Pods are the DaemonSet's pods that target this node: bound before
 	// unbound, then the oldest, then by name.
 	Pods []Pod

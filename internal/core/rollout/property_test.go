@@ -178,7 +178,7 @@ func checkNodes(t *rapid.T, w *world) {
 // to come to rest where it should, without doing any one thing twice.
 func settle(t *rapid.T, w *world) {
 	for name, n := range w.nodes {
-		n.BadSince = time.Time{}
+		n.BadSince, n.Away = time.Time{}, false
 		w.nodes[name] = n
 	}
 	w.past = nil

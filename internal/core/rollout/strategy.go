@@ -17,12 +17,12 @@ func (s *site) roll(in *Input) {
 		s.spends = s.spends || s.reason.Kind == Starting
 	case in.Strategy.OnDelete:
 		s.say(HoldOnDelete, p)
-	case s.bad():
+	case s.mustRecover(in, p):
 		s.say(HoldBadNode, p)
 		s.spends = s.blamed()
 	case !s.isAvailable(in, p):
 		s.drop(p, ReplaceUnavailable)
-		s.spends = true
+		s.spends = !s.excused()
 	default:
 		s.say(HoldBudget, p)
 		s.want = wantReplace
@@ -45,15 +45,15 @@ func (s *site) surge(in *Input) {
 		s.surgeOver(in, old)
 	case s.serving == fresh:
 		s.drop(old, SurgeDone)
-	case s.bad():
+	case s.node.Away:
 		s.say(HoldBadNode, old)
 		s.spends = s.blamed()
 	case !old.ready():
 		s.drop(old, RemoveUnready)
-		s.spends = true
+		s.spends = !s.excused()
 	default:
 		s.sayStarting(in, SurgeStarting, fresh)
-		s.spends = true
+		s.spends = !s.excused()
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *site) split(in *Input) (fresh, old *Pod) {
 func (s *site) surgeOver(in *Input, old *Pod) {
 	isAvailable := s.isAvailable(in, old)
 	switch {
-	case s.bad():
+	case s.mustRecover(in, old):
 		s.say(HoldBadNode, old)
 		s.spends = s.blamed()
 	case s.verdict == Run && isAvailable:
@@ -92,6 +92,13 @@ func (s *site) surgeOver(in *Input, old *Pod) {
 	default:
 		s.drop(old, RemoveOutdated)
 	}
+}
+
+// mustRecover reports whether the node has to be well before its outdated pod is
+// replaced. A bad node that still starts pods, and may have a new one, gets it
+// in place of one that serves nobody: the new revision may be the cure.
+func (s *site) mustRecover(in *Input, old *Pod) bool {
+	return s.bad() && (s.node.Away || s.verdict != Run || s.isAvailable(in, old))
 }
 
 // judgeCurrent judges the one pod of a node that is up to date.

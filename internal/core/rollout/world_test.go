@@ -95,12 +95,13 @@ func (w *world) podsOn(node string) []rollout.Pod {
 	return pods
 }
 
-// view is the world as an informer may show it: lag events late.
+// view is the world as an informer may show it: lag events late, and with the
+// time that it was then. Whether a pod is still ready that was ready a while ago
+// cannot be told by anyone whose view is older than minReady.
 func (w *world) view(lag int) rollout.Input {
 	in := w.input()
 	if n := len(w.past); lag > 0 && n > 0 {
 		in = w.past[max(0, n-lag)]
-		in.Now = w.now
 	}
 	in.Memory = w.memory
 	return in

@@ -52,19 +52,9 @@ func (s *Server) assemble(ctx context.Context) error {
 
 	config := newGenericConfig(authn, authz)
 	config.AdmissionControl = admit
-	config.LoopbackClientConfig = s.rest
-	config.RESTOptionsGetter = s.store
-	config.SecureServing = &genericapiserver.SecureServingInfo{
-		Listener:                     s.listener,
-		ClientCA:                     authority,
-		HTTP2MaxStreamsPerConnection: 1000,
-	}
-	config.SecureServing.Cert, err = dynamiccertificates.NewDynamicServingContentFromFiles("serving", s.keys.ServingFile, s.keys.ServingFile)
-	if err != nil {
+	if err := s.configure(config, authority); err != nil {
 		return err
 	}
-	config.AddHealthChecks(healthz.NamedCheck("etcd", func(r *http.Request) error { return s.store.Check(r.Context()) }))
-	config.AddReadyzChecks(healthz.NamedCheck(bootstrapCheck, s.checkBootstrapped))
 	generic, err := config.Complete(s.informers).New("garrison", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return err
@@ -75,6 +65,25 @@ func (s *Server) assemble(ctx context.Context) error {
 	generic.ShutdownTimeout = drainTimeout
 	inMemory.handler = generic.Handler
 	s.serve = generic.PrepareRun().RunWithContext
+	return nil
+}
+
+// configure says how this server listens, stores and knows that it is well.
+func (s *Server) configure(config *genericapiserver.Config, clients dynamiccertificates.CAContentProvider) error {
+	cert, err := dynamiccertificates.NewDynamicServingContentFromFiles("serving", s.keys.ServingFile, s.keys.ServingFile)
+	if err != nil {
+		return err
+	}
+	config.SecureServing = &genericapiserver.SecureServingInfo{
+		Listener:                     s.listener,
+		Cert:                         cert,
+		ClientCA:                     clients,
+		HTTP2MaxStreamsPerConnection: 1000,
+	}
+	config.LoopbackClientConfig = s.rest
+	config.RESTOptionsGetter = s.store
+	config.AddHealthChecks(healthz.NamedCheck("etcd", func(r *http.Request) error { return s.store.Check(r.Context()) }))
+	config.AddReadyzChecks(healthz.NamedCheck(bootstrapCheck, s.checkBootstrapped))
 	return nil
 }
 

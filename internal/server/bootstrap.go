@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/garrison-project/garrison/internal/server/admission"
 )
 
 // serviceIP is the cluster address of the Service default/kubernetes.
@@ -30,7 +32,7 @@ func bootstrap(ctx context.Context, client kubernetes.Interface, port int) error
 	if err := bootstrapService(ctx, client, kubernetesService(port)); err != nil {
 		return fmt.Errorf("create service default/kubernetes: %w", err)
 	}
-	return nil
+	return admission.EnsureSystemPriorityClasses(ctx, client)
 }
 
 // bootstrapService creates a service, or leads the one that exists to the

@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -41,6 +43,9 @@ func (lw *storeListWatch) ListWithContext(ctx context.Context, o metav1.ListOpti
 	if err != nil {
 		return nil, err
 	}
+	if err := lw.filled(ctx); err != nil {
+		return nil, err
+	}
 	list, err := lw.store.List(request.WithNamespace(ctx, metav1.NamespaceAll), options)
 	if err != nil {
 		return nil, err
@@ -56,11 +61,22 @@ func (lw *storeListWatch) WatchWithContext(ctx context.Context, o metav1.ListOpt
 	if err != nil {
 		return nil, err
 	}
+	if err := lw.filled(ctx); err != nil {
+		return nil, err
+	}
 	w, err := lw.store.Watch(request.WithNamespace(ctx, metav1.NamespaceAll), options)
 	if err != nil {
 		return nil, err
 	}
 	return watch.Filter(w, unwrap), nil
+}
+
+// filled waits until the watch cache has been read from etcd. Until then it
+// answers that it is too busy, and an informer would try again after a second.
+func (lw *storeListWatch) filled(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, 2*time.Millisecond, true, func(context.Context) (bool, error) {
+		return lw.store.ReadinessCheck() == nil, nil
+	})
 }
 
 // unwrap takes the object out of the form in which the watch cache shares its

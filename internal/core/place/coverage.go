@@ -17,7 +17,12 @@ type NodeVerdict struct {
 // node of each, and one that keeps to itself gets one domain. The choice is
 // stable: a node that has the pod keeps it, then the most preferred is taken,
 // then the first by name.
-func (c *Cluster) Coverage(s *Subject) []NodeVerdict {
+func (c *Cluster) Coverage(s *Subject) []NodeVerdict { return c.CoverageKeeping(s, nil) }
+
+// CoverageKeeping is Coverage by one who has chosen before: the nodes of that
+// choice come next to those that have the pod. So a node keeps its choice while
+// its pod is not bound yet, or is being replaced.
+func (c *Cluster) CoverageKeeping(s *Subject, chosen map[string]bool) []NodeVerdict {
 	q := &question{c: c, s: s, asDaemon: true}
 	out := make([]NodeVerdict, 0, len(c.Nodes()))
 	for _, name := range c.Nodes() {
@@ -28,7 +33,7 @@ func (c *Cluster) Coverage(s *Subject) []NodeVerdict {
 		c.chooseDomain(term, out)
 	}
 	if len(own.anti) > 0 {
-		c.chooseNodes(s, own.anti, out)
+		c.chooseNodes(c.claims(s, out, chosen), own.anti)
 	}
 	return out
 }
@@ -99,10 +104,11 @@ type domainName struct {
 	value string
 }
 
-// chooseNodes refuses all but one node in each domain of each term.
-func (c *Cluster) chooseNodes(s *Subject, terms []*podTerm, verdicts []NodeVerdict) {
+// chooseNodes refuses all but one node in each domain of each term; claims says
+// who may choose first.
+func (c *Cluster) chooseNodes(claims []*NodeVerdict, terms []*podTerm) {
 	taken := map[domainName]string{}
-	for _, v := range c.byClaim(s, verdicts) {
+	for _, v := range claims {
 		domains := c.domainsOf(v.Node, terms)
 		if i := slices.IndexFunc(domains, func(d domainName) bool { return taken[d] != "" }); i >= 0 {
 			d := domains[i]
@@ -127,31 +133,49 @@ func (c *Cluster) domainsOf(node string, terms []*podTerm) []domainName {
 	return out
 }
 
-// byClaim lists the nodes that can have the pod in the order in which they may
-// choose: those that have one, then by preference, then by name.
-func (c *Cluster) byClaim(s *Subject, verdicts []NodeVerdict) []*NodeVerdict {
+// rank says how good a claim a node has on its domain; lower is better.
+type rank int
+
+const (
+	// holds: it has the pod, which may stay.
+	holds rank = iota
+	// lapses: it has the pod still, for a grace. Another would not be let in
+	// beside it.
+	lapses
+	// wasChosen: it was chosen before.
+	wasChosen
+	// mayHave: nothing speaks against it.
+	mayHave
+)
+
+// claims lists the nodes that have or can have the pod in the order in which
+// they may choose: by rank, then by preference, then by name.
+func (c *Cluster) claims(s *Subject, verdicts []NodeVerdict, chosen map[string]bool) []*NodeVerdict {
 	has := map[string]bool{}
 	for key := range c.owned[s.owner] {
 		has[c.pods[key].node] = true
 	}
 	type claim struct {
 		*NodeVerdict
-		incumbent  int
+		rank       rank
 		preference int64
 	}
 	var claims []claim
+	add := func(v *NodeVerdict, r rank) { claims = append(claims, claim{v, r, c.Preference(s, v.Node)}) }
 	for i := range verdicts {
-		v := &verdicts[i]
-		switch {
+		switch v := &verdicts[i]; {
 		case v.Continue && has[v.Node]:
-			claims = append(claims, claim{v, 0, c.Preference(s, v.Node)})
+			add(v, holds)
+		case v.Grace && has[v.Node]:
+			add(v, lapses)
+		case v.Run && chosen[v.Node]:
+			add(v, wasChosen)
 		case v.Run:
-			claims = append(claims, claim{v, 1, c.Preference(s, v.Node)})
+			add(v, mayHave)
 		}
 	}
 	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.incumbent, b.incumbent),
-			cmp.Compare(b.preference, a.preference), cmp.Compare(a.Node, b.Node))
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.preference, a.preference), cmp.Compare(a.Node, b.Node))
 	})
 	out := make([]*NodeVerdict, len(claims))
 	for i := range claims {

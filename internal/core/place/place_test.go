@@ -128,7 +128,13 @@ var questions = map[string]command{
 	},
 	"cover": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		var b strings.Builder
-		for _, v := range tr.cluster.Coverage(daemonSubject(t, d)) {
+		chosen := map[string]bool{}
+		for _, arg := range d.CmdArgs {
+			for _, node := range arg.Vals {
+				chosen[node] = true
+			}
+		}
+		for _, v := range tr.cluster.CoverageKeeping(daemonSubject(t, d), chosen) {
 			b.WriteString(v.Node + ":" + formatVerdict(v.Verdict))
 		}
 		return b.String()

@@ -31,8 +31,8 @@ func setUpLogging(verbosity int) error {
 	return nil
 }
 
-// hushAfter keeps errors that nobody handles out of the quiet log once ctx is
-// done: the end cuts requests short, and that is no news.
+// hushAfter makes the quiet log quieter once ctx is done: the end cuts requests
+// and watches short, and that is no news.
 func hushAfter(ctx context.Context) {
 	for i, handle := range utilruntime.ErrorHandlers {
 		utilruntime.ErrorHandlers[i] = func(of context.Context, err error, message string, details ...any) {
@@ -43,4 +43,14 @@ func hushAfter(ctx context.Context) {
 			klog.FromContext(of).V(1).Info(message, append(details, "err", err)...)
 		}
 	}
+	if klog.V(1).Enabled() {
+		return
+	}
+	context.AfterFunc(ctx, func() {
+		flags := flag.NewFlagSet("log", flag.ContinueOnError)
+		klog.InitFlags(flags)
+		if err := flags.Set("stderrthreshold", "ERROR"); err != nil {
+			klog.ErrorS(err, "Setting the log's threshold failed")
+		}
+	})
 }

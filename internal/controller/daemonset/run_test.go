@@ -159,7 +159,8 @@ func TestAddedRevisionIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Heartbeats of nodes and changes of pods that no plan reads bring no turn.
+// Heartbeats, nodes that join with the usual taints, and changes of pods that no
+// plan reads bring no turn.
 func TestIdleEvents(t *testing.T) {
 	b := newBench(t)
 	b.addNodes("a")
@@ -181,6 +182,9 @@ func TestIdleEvents(t *testing.T) {
 	alive := node.DeepCopy()
 	alive.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now()}}
 	b.c.nodeUpdated(node, alive)
+	joining := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: b.node("joining"), Labels: node.Labels}}
+	joining.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}
+	b.c.nodeAdded(joining)
 	if queued() {
 		t.Error("an event that changes nothing brought a turn")
 	}

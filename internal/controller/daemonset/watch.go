@@ -1,6 +1,7 @@
 package daemonset
 
 import (
+	"cmp"
 	"maps"
 	"sync"
 
@@ -152,16 +153,19 @@ func (w *watched) awaits(key types.NamespacedName) bool {
 	return s != nil && s.awaiting
 }
 
-// concerned returns the DaemonSets for which the change of a node matters; old
-// or now is nil if it came or went.
+// concerned returns the DaemonSets for which the change of a node matters, apart
+// from those with pods on it; old or now is nil if it came or went. That a pod
+// could stay where none may come is no news where there is none, so a node that
+// joins with the usual taints prompts nothing before it is ready.
 func (w *watched) concerned(old, now *corev1.Node) []types.NamespacedName {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	sick := old != nil && now != nil && view.HealthChanged(old, now)
 	var keys []types.NamespacedName
 	for key, s := range w.sets {
 		before, after := stand(s.subject, old), stand(s.subject, now)
-		ill := old != nil && now != nil && view.HealthChanged(old, now) && after.Verdict != rollout.Leave
-		if before != after || ill {
+		opened := before.Verdict == rollout.Leave && after.Verdict == rollout.Keep
+		if before != after && !opened || sick && after.Verdict == rollout.Run {
 			keys = append(keys, key)
 		}
 	}
@@ -201,7 +205,6 @@ func (c *Controller) setDeleted(ds *appsv1.DaemonSet) {
 func (c *Controller) nodeAdded(node *corev1.Node) {
 	c.roster.set(node)
 	c.nodeChanged(nil, node)
-	c.ownersOn(node.Name)
 }
 
 func (c *Controller) nodeUpdated(old, now *corev1.Node) {
@@ -215,18 +218,15 @@ func (c *Controller) nodeUpdated(old, now *corev1.Node) {
 func (c *Controller) nodeDeleted(node *corev1.Node) {
 	c.roster.remove(node.Name)
 	c.nodeChanged(node, nil)
-	c.ownersOn(node.Name)
 }
 
+// nodeChanged asks for a turn for every DaemonSet that the change of a node
+// concerns, or that has a pod there.
 func (c *Controller) nodeChanged(old, now *corev1.Node) {
 	for _, key := range c.watched.concerned(old, now) {
 		c.enqueue(key)
 	}
-}
-
-// ownersOn asks for a turn for every DaemonSet with a pod on the node.
-func (c *Controller) ownersOn(node string) {
-	pods, err := cacheindex.PodsOnNode(c.podIndex, node)
+	pods, err := cacheindex.PodsOnNode(c.podIndex, cmp.Or(old, now).Name)
 	if err != nil {
 		return // the index was added in New
 	}

@@ -31,7 +31,7 @@ func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys, writeKubeconfig(s.cfg.KubeconfigOut, s.URL(), keys)
+	return keys, access{s.URL(), keys}.addTo(s.cfg.KubeconfigOut)
 }
 
 // renewKeys keeps certificates fresh until ctx is done. The listener notices by

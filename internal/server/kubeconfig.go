@@ -14,9 +14,15 @@ import (
 // contextName is the name of our cluster, user and context in a kubeconfig.
 const contextName = "garrison"
 
-// writeKubeconfig puts the administrator's access into file and makes it the
-// current context. What else the file holds is kept.
-func writeKubeconfig(file, url string, keys *pki.Files) error {
+// access is how the administrator reaches the server.
+type access struct {
+	url  string
+	keys *pki.Files
+}
+
+// addTo puts the access into a kubeconfig file and makes it the current
+// context. What else the file holds is kept.
+func (a access) addTo(file string) error {
 	config, err := clientcmd.LoadFromFile(file)
 	if os.IsNotExist(err) {
 		config, err = clientcmdapi.NewConfig(), nil
@@ -24,8 +30,8 @@ func writeKubeconfig(file, url string, keys *pki.Files) error {
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %s, to add to it: %w", file, err)
 	}
-	config.Clusters[contextName] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: keys.Authority}
-	config.AuthInfos[contextName] = &clientcmdapi.AuthInfo{ClientCertificateData: keys.AdminCert, ClientKeyData: keys.AdminKey}
+	config.Clusters[contextName] = &clientcmdapi.Cluster{Server: a.url, CertificateAuthorityData: a.keys.Authority}
+	config.AuthInfos[contextName] = &clientcmdapi.AuthInfo{ClientCertificateData: a.keys.AdminCert, ClientKeyData: a.keys.AdminKey}
 	config.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: contextName}
 	config.CurrentContext = contextName
 	data, err := clientcmd.Write(*config)

@@ -137,7 +137,7 @@ func createAuthority(file string, now time.Time) (pair, error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
-	return issue(file, t, pair{cert: t, key: key}, key)
+	return pair{cert: t, key: key}.issue(file, t, key)
 }
 
 // ensure returns the pair in file if it fits t, or else a new one that is then
@@ -169,7 +169,7 @@ func (ca pair) ensure(file string, t template, now time.Time) (pair, error) {
 			c.DNSNames = append(c.DNSNames, h)
 		}
 	}
-	return issue(file, c, ca, key)
+	return ca.issue(file, c, key)
 }
 
 // fits tells whether c can go on being used for t.
@@ -187,7 +187,7 @@ func (ca pair) fits(c *x509.Certificate, t template, now time.Time) bool {
 
 // issue signs c for key and writes both into one file, so that they cannot
 // come apart.
-func issue(file string, c *x509.Certificate, ca pair, key *ecdsa.PrivateKey) (pair, error) {
+func (ca pair) issue(file string, c *x509.Certificate, key *ecdsa.PrivateKey) (pair, error) {
 	der, err := x509.CreateCertificate(rand.Reader, c, ca.cert, key.Public(), ca.key)
 	if err != nil {
 		return pair{}, err

@@ -86,6 +86,9 @@ type Node struct {
 	// done to its pods takes effect before it returns. A bad node that is not
 	// away still starts and stops pods, and a new one may be what it needs.
 	Away bool
+	// Crowd are the pods, in order, that take the room of the DaemonSet's pod,
+	// which can be on no other node, though each of them could.
+	Crowd []string
 	// Pods are the DaemonSet's pods that target this node: bound before
 	// unbound, then the oldest, then by name.
 	Pods []Pod

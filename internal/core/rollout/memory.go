@@ -34,7 +34,8 @@ type trouble struct {
 	// badSince is when the present illness began. A Ready condition that goes
 	// from False to Unknown starts a new transition, but not a new illness.
 	badSince time.Time
-	// lapsedSince is when the node was first seen with the verdict Lapse.
+	// lapsedSince is when the node was first seen with a pod and the verdict
+	// Lapse.
 	lapsedSince time.Time
 	failures    backOff
 }
@@ -110,7 +111,7 @@ func (t *trouble) observe(in *Input, n *Node) {
 		t.badSince = n.BadSince
 	}
 	switch {
-	case n.Verdict != Lapse:
+	case n.Verdict != Lapse || len(n.Pods) == 0:
 		t.lapsedSince = time.Time{}
 	case t.lapsedSince.IsZero():
 		t.lapsedSince = in.Now

@@ -140,6 +140,8 @@ func (tr *transcript) parseLine(t *testing.T, in *rollout.Input, words []string)
 			n.BadSince = tr.now.Add(-duration(t, value))
 		case "away":
 			n.BadSince, n.Away = tr.now.Add(-duration(t, value)), true
+		case "crowd":
+			n.Crowd = strings.Split(value, ",")
 		case "score":
 			score, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {

@@ -79,10 +79,12 @@ func (s *site) judge(in *Input) {
 	default:
 		s.roll(in)
 	}
-	if s.node.Verdict == Lapse && s.reason.Kind == UpToDate {
-		s.reason.Kind = Lapsing
-		s.reason.Until = s.lapses(in)
-		s.wake.at(s.reason.Until)
+	if s.node.Verdict == Lapse && len(s.node.Pods) > 0 {
+		s.wake.at(s.lapses(in))
+		if s.reason.Kind == UpToDate {
+			s.reason.Kind = Lapsing
+			s.reason.Until = s.lapses(in)
+		}
 	}
 }
 
@@ -110,9 +112,10 @@ func (s *site) resolveVerdict(in *Input) Verdict {
 	return Leave
 }
 
-// lapses is when the placement grace ends; zero if it never does.
+// lapses is when the placement grace ends; zero if it never does, or if there
+// is no pod that it could be granted to.
 func (s *site) lapses(in *Input) time.Time {
-	if in.PlacementGrace < 0 {
+	if in.PlacementGrace < 0 || s.trouble.lapsedSince.IsZero() {
 		return time.Time{}
 	}
 	return s.trouble.lapsedSince.Add(in.PlacementGrace)

@@ -107,15 +107,29 @@ func (l nodeList) String() string {
 	return text
 }
 
+// podsShown is how many pods the status names of one node.
+const podsShown = 10
+
+// listed names the first few pods.
+func listed(pods []string) string {
+	if more := len(pods) - podsShown; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(pods[:podsShown], ", "), more)
+	}
+	return strings.Join(pods, ", ")
+}
+
 // tally sorts the nodes by what the conditions have to say of them.
 type tally struct {
 	unavailable, waiting, moving, onDelete   nodeList
 	failedWithUpdate, notStarting, notEnding nodeList
-	failing, badNodes                        nodeList
+	failing, badNodes, crowded               nodeList
 }
 
 func (t *tally) add(s *site) {
 	name, detail := s.node.Name, s.reason.Waiting
+	if len(s.node.Crowd) > 0 && s.verdict == Run {
+		t.crowded.add(name, listed(s.node.Crowd))
+	}
 	switch k := s.reason.Kind; {
 	case k == HoldOnDelete:
 		t.onDelete.add(name, "")
@@ -194,6 +208,7 @@ func (t *tally) blocked(in *Input) Condition {
 	if t.waiting.count > 0 {
 		report(t.failedWithUpdate, "UpdatedNodesFailed", "nodes went bad after they got the revision: %s")
 	}
+	report(t.crowded, "NodesCrowded", "pods that could run elsewhere, and are of the same priority, take the room on %s")
 	report(t.notStarting, "PodsNotStarting", "pods do not become ready on %s")
 	report(t.failing, "PodsFailing", "pods fail again and again on %s")
 	report(t.notEnding, "PodsNotTerminating", "deleted pods do not end on %s")

@@ -76,6 +76,9 @@ func (t *turn) createRevision(ctx context.Context, c revision.Creation, data []b
 		t.expectRevision(r)
 		return true, nil
 	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return false, nil // nothing is created here any more
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return false, fmt.Errorf("create revision %s: %w", c.Name, err)
 	}

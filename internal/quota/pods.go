@@ -161,6 +161,12 @@ func Ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
+// Lightens tells whether an update of a pod can take load off a quota: the pod
+// has ended, its spec changed, or it moved to the scope of another quota.
+func Lightens(old, pod *corev1.Pod) bool {
+	return Ended(pod) && !Ended(old) || hasDeadline(old) != hasDeadline(pod) || old.Generation != pod.Generation
+}
+
 // overdue tells whether a pod is being deleted and has outstayed its grace
 // period, as on a node that was lost.
 func overdue(pod *corev1.Pod, now time.Time) bool {

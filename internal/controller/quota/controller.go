@@ -124,7 +124,7 @@ func (c *Controller) departures() cache.ResourceEventHandler {
 		UpdateFunc: func(old, obj any) {
 			before, okBefore := old.(*corev1.Pod)
 			pod, ok := obj.(*corev1.Pod)
-			if ok && okBefore && !quota.Ended(before) && quota.Ended(pod) {
+			if ok && okBefore && quota.Lightens(before, pod) {
 				c.wake(pod.Namespace)
 			}
 		},

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/ptr"
 )
 
 func list(pairs ...string) corev1.ResourceList {
@@ -81,6 +82,19 @@ func TestStatusIsKeptTrue(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(list("pods", "1", "requests.cpu", "100m", "configmaps", "0", "count/pods", "2"))
+
+		scoped := quota.DeepCopy()
+		scoped.Spec.Hard, scoped.Spec.Scopes = list("pods", "5"), []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotTerminating}
+		if _, err := client.CoreV1().ResourceQuotas("ns").Update(ctx, scoped, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		want(list("pods", "1"))
+		timed := newPod(3)
+		timed.Spec.ActiveDeadlineSeconds = ptr.To[int64](30) // moves to another scope
+		if _, err := client.CoreV1().Pods("ns").Update(ctx, timed, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		want(list("pods", "0"))
 
 		narrow := quota.DeepCopy()
 		narrow.Spec.Hard = list("pods", "1")

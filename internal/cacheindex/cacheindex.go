@@ -20,6 +20,7 @@ import (
 const (
 	podsByNode = "spec.nodeName"
 	byOwner    = "metadata.ownerReferences.uid"
+	orphans    = "metadata.namespace without a controller"
 )
 
 // adding makes look-then-add one step, for an informer refuses a second index
@@ -80,6 +81,32 @@ func Dependents(objects cache.Indexer, uid types.UID) ([]metav1.Object, error) {
 		dependents = append(dependents, object.(metav1.Object))
 	}
 	return dependents, nil
+}
+
+// AddOrphans prepares an informer of any kind for Orphans.
+func AddOrphans(informer cache.SharedIndexInformer) error {
+	return add(informer, orphans, func(obj any) ([]string, error) {
+		object, err := meta.Accessor(obj)
+		if err != nil || metav1.GetControllerOfNoCopy(object) != nil {
+			return nil, err
+		}
+		return []string{object.GetNamespace()}, nil
+	})
+}
+
+// Orphans returns the objects of a namespace without a controller, in no order.
+// The informer must have been through AddOrphans; the objects belong to the
+// cache.
+func Orphans(objects cache.Indexer, namespace string) ([]metav1.Object, error) {
+	found, err := objects.ByIndex(orphans, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("list orphans in %s: %w", namespace, err)
+	}
+	all := make([]metav1.Object, 0, len(found))
+	for _, object := range found {
+		all = append(all, object.(metav1.Object))
+	}
+	return all, nil
 }
 
 func add(informer cache.SharedIndexInformer, name string, index cache.IndexFunc) error {

@@ -30,3 +30,24 @@ func TestPodsOnNode(t *testing.T) {
 		t.Errorf("unbound pods are indexed: %v, %v", found, err)
 	}
 }
+
+func TestOrphans(t *testing.T) {
+	pods := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Pods().Informer()
+	if err := AddOrphans(pods); err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	for _, meta := range []metav1.ObjectMeta{
+		{Namespace: "a", Name: "orphan"},
+		{Namespace: "b", Name: "elsewhere"},
+		{Namespace: "a", Name: "owned", OwnerReferences: []metav1.OwnerReference{{UID: "u", Controller: &yes}}},
+	} {
+		if err := pods.GetIndexer().Add(&corev1.Pod{ObjectMeta: meta}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Orphans(pods.GetIndexer(), "a")
+	if err != nil || len(found) != 1 || found[0].GetName() != "orphan" {
+		t.Errorf("Orphans(a) = %v, %v", found, err)
+	}
+}

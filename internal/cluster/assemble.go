@@ -16,6 +16,7 @@ import (
 	"github.com/garrison-project/garrison/internal/controller/ownergc"
 	"github.com/garrison-project/garrison/internal/controller/podgc"
 	"github.com/garrison-project/garrison/internal/controller/quota"
+	"github.com/garrison-project/garrison/internal/controller/replicaset"
 	"github.com/garrison-project/garrison/internal/scheduler"
 	"github.com/garrison-project/garrison/internal/server"
 	"github.com/garrison-project/garrison/internal/writer"
@@ -69,6 +70,9 @@ var makers = []maker{
 	}},
 	{"namespace-controller", func(w workplace) (runner, error) {
 		return namespace.New(namespace.Options{Client: w.client, Metadata: w.objects, Informers: w.informers, Writer: w.writer, RootCA: w.rootCA})
+	}},
+	{"replicaset-controller", func(w workplace) (runner, error) {
+		return replicaset.New(replicaset.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
 	}},
 	{"resourcequota-controller", func(w workplace) (runner, error) {
 		return quota.New(quota.Options{Client: w.client, Informers: w.informers})

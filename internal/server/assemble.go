@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/garrison-project/garrison/internal/api"
 	"github.com/garrison-project/garrison/internal/api/kinds"
-	"github.com/garrison-project/garrison/internal/api/openapi"
 	"github.com/garrison-project/garrison/internal/writer"
 )
 
@@ -62,6 +60,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err := install(generic, s.served); err != nil {
 		return err
 	}
+	serveOpenAPI(generic, config)
 	generic.ShutdownTimeout = drainTimeout
 	inMemory.handler = generic.Handler
 	s.serve = generic.PrepareRun().RunWithContext
@@ -109,29 +108,18 @@ func newGenericConfig(authn authenticator.Request, authz authorizer.Authorizer) 
 	// Watches are asked to end in this time, at the end.
 	config.ShutdownWatchTerminationGracePeriod = drainTimeout / 2
 
-	namer := apiopenapi.NewDefinitionNamer(api.OpenAPIScheme())
-	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
-	config.OpenAPIConfig.Info.Title = "Garrison"
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
-	config.OpenAPIV3Config.Info.Title = "Garrison"
+	describe(config)
 	return config
 }
 
 // install serves the kinds, the legacy group under /api and the others under
-// /apis.
+// /apis. The others go together, for the models of what they share.
 func install(server *genericapiserver.GenericAPIServer, served *kinds.Set) error {
-	for _, group := range served.APIGroups() {
-		var err error
-		if group.PrioritizedVersions[0].Group == "" {
-			err = server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, group)
-		} else {
-			err = server.InstallAPIGroup(group)
-		}
-		if err != nil {
-			return err
-		}
+	groups := served.APIGroups()
+	if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, groups[0]); err != nil {
+		return err
 	}
-	return nil
+	return server.InstallAPIGroups(groups[1:]...)
 }
 
 // bootstrapCheck is the name of the readiness check below.

@@ -1,8 +1,11 @@
 // Command bench measures a built garrison the way its users meet it: how long it
-// takes to be ready, what it weighs, and how fast a thousand nodes get their
-// agent. It prints a table, and exits with 1 where a figure misses its target.
+// takes to be ready, what it weighs, how fast a thousand and five thousand nodes
+// get, change and lose their agent, how fast pods are scheduled, and how soon
+// daemons follow workloads. It prints a table, and exits with 1 where a figure
+// misses its target.
 //
-// It runs on whatever machine it is started on; the targets are for two cores.
+// It runs on whatever machine it is started on; the targets are for two cores
+// that do nothing else. Clients run on the same two.
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -21,63 +25,128 @@ type figure struct {
 	name   string
 	value  float64
 	unit   string
-	target float64 // not to be exceeded; 0: none
+	target target
 }
 
-func (f figure) missed() bool { return f.target > 0 && f.value > f.target }
+// target is a bound that a figure is to keep. The zero value is none.
+type target struct {
+	bound   float64
+	atLeast bool // the bound is the least, not the most
+}
+
+func atMost(bound float64) target  { return target{bound: bound} }
+func atLeast(bound float64) target { return target{bound: bound, atLeast: true} }
+
+func (f figure) missed() bool {
+	switch {
+	case f.target == target{}:
+		return false
+	case f.target.atLeast:
+		return f.value < f.target.bound
+	default:
+		return f.value > f.target.bound
+	}
+}
+
+// options say what to measure.
+type options struct {
+	binary   string
+	profiles string // directory for profiles, empty: none
+	sections []section
+}
+
+// section is a part of the measurements that can be had alone.
+type section struct {
+	name    string
+	measure func(context.Context, options) ([]figure, error)
+}
+
+var sections = []section{
+	{"size", measureSize},
+	{"idle", measureIdle},
+	{"fleet", measureFleet},
+	{"large", measureLarge},
+	{"scheduling", measureScheduling},
+	{"following", measureFollowing},
+}
 
 func main() {
-	binary := flag.String("binary", "bin/garrison", "the garrison to measure")
-	nodes := flag.Int("nodes", 1000, "simulated nodes of the fleet")
-	joins := flag.Int("joins", 20, "nodes that join it, one after the other")
+	var o options
+	flag.StringVar(&o.binary, "binary", "bin/garrison", "the garrison to measure")
+	flag.StringVar(&o.profiles, "profiles", "", "directory to write processor and heap profiles to (profiling costs time)")
+	only := flag.String("only", "", "sections to measure, by default all: "+strings.Join(names(), ","))
 	flag.Parse()
-	figures, err := measure(context.Background(), plan{binary: *binary, nodes: *nodes, joins: *joins})
+	figures, err := measure(context.Background(), o, *only)
+	printTable(os.Stdout, figures)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
-	if printTable(os.Stdout, figures); slices.ContainsFunc(figures, figure.missed) {
+	if slices.ContainsFunc(figures, figure.missed) {
 		os.Exit(1)
 	}
 }
 
-// plan says what to measure.
-type plan struct {
-	binary       string
-	nodes, joins int
+func names() []string {
+	var all []string
+	for _, s := range sections {
+		all = append(all, s.name)
+	}
+	return all
 }
 
-func measure(ctx context.Context, p plan) ([]figure, error) {
-	info, err := os.Stat(p.binary)
-	if err != nil {
-		return nil, err
+// measure returns the figures of the named sections, with an error those that
+// were had before it.
+func measure(ctx context.Context, o options, only string) ([]figure, error) {
+	wanted := names()
+	if only != "" {
+		wanted = strings.Split(only, ",")
 	}
-	figures := []figure{{"stripped binary", float64(info.Size()) / 1e6, "MB", 110}}
-	idle, err := measureIdle(p)
-	if err != nil {
-		return nil, fmt.Errorf("measure the idle control plane: %w", err)
+	for _, name := range wanted {
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("no section is called %q; there are %s", name, strings.Join(names(), ", "))
+		}
 	}
-	fleet, err := measureFleet(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("measure the fleet: %w", err)
+	var all []figure
+	for _, s := range sections {
+		if !slices.Contains(wanted, s.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "measuring %s ...\n", s.name)
+		figures, err := s.measure(ctx, o)
+		all = append(all, figures...)
+		if err != nil {
+			return all, fmt.Errorf("measure %s: %w", s.name, err)
+		}
 	}
-	return slices.Concat(figures, idle, fleet), nil
+	return all, nil
 }
 
 func printTable(w io.Writer, figures []figure) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "FIGURE\tVALUE\tTARGET\t")
 	for _, f := range figures {
-		target, verdict := "", ""
-		if f.target > 0 {
-			target = fmt.Sprintf("%g %s", f.target, f.unit)
+		bound, verdict := "", ""
+		switch {
+		case f.target.atLeast:
+			bound = fmt.Sprintf("≥ %g %s", f.target.bound, f.unit)
+		case f.target.bound > 0:
+			bound = fmt.Sprintf("≤ %g %s", f.target.bound, f.unit)
 		}
 		if f.missed() {
 			verdict = "missed"
 		}
-		fmt.Fprintf(table, "%s\t%.3g %s\t%s\t%s\n", f.name, f.value, f.unit, target, verdict)
+		fmt.Fprintf(table, "%s\t%s %s\t%s\t%s\n", f.name, number(f.value), f.unit, bound, verdict)
 	}
 	table.Flush()
+}
+
+// number renders three digits, or all before the point.
+func number(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // seconds is a duration as a figure has it.

@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// settle is how long a control plane is left alone before it counts as idle.
-const settle = 10 * time.Second
-
 // process is a running garrison.
 type process struct {
 	command *exec.Cmd
@@ -26,9 +23,9 @@ type process struct {
 }
 
 // start runs garrison up on a data directory and waits until it is ready.
-func start(binary, dir string, flags ...string) (*process, error) {
+func start(o options, dir string, flags ...string) (*process, error) {
 	p := &process{dir: dir}
-	p.command = exec.Command(binary, append([]string{"up", "--data-dir", dir, "--port", "0"}, flags...)...)
+	p.command = exec.Command(o.binary, append([]string{"up", "--data-dir", dir, "--port", "0"}, flags...)...)
 	p.command.Stderr = &p.log
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {
@@ -45,6 +42,23 @@ func start(binary, dir string, flags ...string) (*process, error) {
 	return p, nil
 }
 
+// with runs garrison up on a data directory of its own, for as long as measure
+// takes.
+func with(o options, flags []string, measure func(*process) ([]figure, error)) ([]figure, error) {
+	dir, err := os.MkdirTemp("", "garrison-bench")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	p, err := start(o, dir, flags...)
+	if err != nil {
+		return nil, err
+	}
+	figures, err := measure(p)
+	_, stopped := p.stop()
+	return figures, errors.Join(err, stopped)
+}
+
 func (p *process) kubeconfig() string { return filepath.Join(p.dir, "admin.kubeconfig") }
 
 // stop ends the process and returns how long that took.
@@ -59,20 +73,25 @@ func (p *process) stop() (time.Duration, error) {
 	return time.Since(begin), nil
 }
 
-// memory is the resident memory of the process, in MB as ps and top count them
-// (1024 kB), with the pages of the binary and of the mapped database.
-func (p *process) memory() (float64, error) {
+// memory is the resident memory of the process in MB (10⁶ bytes), with the pages
+// of the binary and of the mapped database.
+func (p *process) memory() (float64, error) { return p.status("VmRSS:") }
+
+// peak is the most memory that was ever resident, in MB.
+func (p *process) peak() (float64, error) { return p.status("VmHWM:") }
+
+func (p *process) status(name string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if kilobytes, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if kilobytes, found := strings.CutPrefix(line, name); found {
 			n, err := strconv.Atoi(strings.Fields(kilobytes)[0])
-			return float64(n) / 1024, err
+			return float64(n) * 1024 / 1e6, err
 		}
 	}
-	return 0, errors.New("no VmRSS in /proc/PID/status")
+	return 0, fmt.Errorf("no %s in /proc/PID/status", name)
 }
 
 // cpu is the processor time that the process has used.
@@ -92,47 +111,27 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, err
 }
 
-// measureIdle measures a control plane with nothing to do.
-func measureIdle(p plan) ([]figure, error) {
-	dir, err := os.MkdirTemp("", "garrison-bench")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	first, err := start(p.binary, dir)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := first.stop(); err != nil {
-		return nil, err
-	}
-	again, err := start(p.binary, dir)
-	if err != nil {
-		return nil, err
-	}
-	time.Sleep(settle / 2)
-	before, err := again.cpu()
-	if err != nil {
-		return nil, err
-	}
+// resting is what a process takes that has nothing to do.
+type resting struct {
+	load   float64 // cores in use
+	memory float64 // MB
+}
+
+// atRest leaves the process alone until it counts as idle, and looks at it for
+// as long again.
+func (p *process) atRest() (resting, error) {
 	time.Sleep(settle)
-	after, err := again.cpu()
+	before, err := p.cpu()
 	if err != nil {
-		return nil, err
+		return resting{}, err
 	}
-	memory, err := again.memory()
+	begin := time.Now()
+	time.Sleep(settle)
+	after, err := p.cpu()
 	if err != nil {
-		return nil, err
+		return resting{}, err
 	}
-	stopping, err := again.stop()
-	if err != nil {
-		return nil, err
-	}
-	return []figure{
-		{"first start to ready", seconds(first.ready), "s", 2},
-		{"second start to ready", seconds(again.ready), "s", 2},
-		{"idle memory", memory, "MB", 150},
-		{"idle processor", 100 * seconds(after-before) / seconds(settle), "% of one core", 0},
-		{"SIGTERM to end", seconds(stopping), "s", 5},
-	}, nil
+	r := resting{load: seconds(after-before) / seconds(time.Since(begin))}
+	r.memory, err = p.memory()
+	return r, err
 }

@@ -15,8 +15,14 @@ import (
 	"github.com/garrison-project/garrison/internal/writer"
 )
 
-// resignTimeout is how long freeing the lease may take at the end.
-const resignTimeout = time.Second
+const (
+	// endTimeout is how long the part may take to end. Who loses the lease has
+	// used up the retry period and the renew deadline by then; all three fit into
+	// the default duration of a lease, which is when another may begin.
+	endTimeout = 2 * time.Second
+	// resignTimeout is how long freeing the lease may take at the end.
+	resignTimeout = time.Second
+)
 
 // RemoteConfig says which part works on the API server of another process.
 type RemoteConfig struct {
@@ -94,7 +100,7 @@ func lead(ctx context.Context, won *leadership, all []part, ready func()) error 
 	case <-won.lost:
 		err = fmt.Errorf("lost the lease %s: another process may have taken over", won.lock.Describe())
 	}
-	stopping, cancel := context.WithTimeout(unending, stopTimeout-resignTimeout)
+	stopping, cancel := context.WithTimeout(unending, endTimeout)
 	defer cancel()
 	err = errors.Join(err, working.stop(stopping))
 	select {

@@ -34,6 +34,8 @@ type Observation struct {
 	Standings []Standing
 	// Pods are the pods that the DaemonSet owns, in any order.
 	Pods []*corev1.Pod
+	// Crowds are the pods that keep a daemon pod out of a node, by node, in order.
+	Crowds map[string][]string
 	// The rest goes to rollout.Input as it is.
 	TakenNames    []string
 	CreateFailure string
@@ -47,6 +49,7 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 	if err != nil {
 		return rollout.Input{}, fmt.Errorf("read update strategy of %s/%s: %w", o.DaemonSet.Namespace, o.DaemonSet.Name, err)
 	}
+	grace, _ := PlacementGrace(o.DaemonSet)
 	in := rollout.Input{
 		Now: o.Now,
 		Set: rollout.Set{
@@ -57,7 +60,7 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 		},
 		Strategy:       strategy,
 		MinReady:       time.Duration(o.DaemonSet.Spec.MinReadySeconds) * time.Second,
-		PlacementGrace: placementGrace(o.DaemonSet),
+		PlacementGrace: grace,
 		TakenNames:     o.TakenNames,
 		CreateFailure:  o.CreateFailure,
 		Memory:         o.Memory,
@@ -71,6 +74,7 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 			Score:    o.Standings[i].Score,
 			BadSince: h.badSince,
 			Away:     h.away,
+			Crowd:    o.Crowds[n.Name],
 		}
 	}
 	in.Strays = sortOut(o.Pods, o.Roster, in.Nodes)
@@ -218,16 +222,22 @@ func amountOf(v *intstr.IntOrString) (rollout.Amount, error) {
 	return rollout.Amount{Value: n, Percent: true}, nil
 }
 
-// placementGrace reads the annotation; what cannot be read means the default.
-func placementGrace(ds *appsv1.DaemonSet) time.Duration {
-	text := ds.Annotations[PlacementGraceAnnotation]
-	if text == "never" {
-		return -1
+// PlacementGrace reads the annotation: negative means for ever. With an error
+// comes the default.
+func PlacementGrace(ds *appsv1.DaemonSet) (time.Duration, error) {
+	text, found := ds.Annotations[PlacementGraceAnnotation]
+	switch {
+	case !found:
+		return defaultPlacementGrace, nil
+	case text == "never":
+		return -1, nil
 	}
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return d
+		return d, nil
 	}
-	return defaultPlacementGrace
+	return defaultPlacementGrace, fmt.Errorf(
+		"annotation %s: %q is neither a duration such as 90s nor \"never\"; pods stay for the default, %s",
+		PlacementGraceAnnotation, text, defaultPlacementGrace)
 }
 
 // PodChanged reports whether two states of a pod differ in anything that plans

@@ -18,6 +18,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	policylisters "k8s.io/client-go/listers/policy/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -64,12 +65,14 @@ type Controller struct {
 	pods      corelisters.PodLister
 	podIndex  cache.Indexer
 	revisions cache.Indexer
+	budgets   policylisters.PodDisruptionBudgetLister
 	synced    []cache.InformerSynced
 
-	roster  *roster
-	watched *watched
-	pacer   *pacer
-	loop    *loop.Loop[types.NamespacedName]
+	roster       *roster
+	surroundings *surroundings
+	watched      *watched
+	pacer        *pacer
+	loop         *loop.Loop[types.NamespacedName]
 
 	mu      sync.Mutex
 	records map[types.NamespacedName]*memory
@@ -84,18 +87,20 @@ func New(o Options) (*Controller, error) {
 		o.Workers = 2
 	}
 	c := &Controller{
-		client:    o.Client,
-		writer:    o.Writer,
-		clock:     o.Clock,
-		events:    o.Events,
-		sets:      o.Informers.Apps().V1().DaemonSets().Lister(),
-		pods:      o.Informers.Core().V1().Pods().Lister(),
-		podIndex:  o.Informers.Core().V1().Pods().Informer().GetIndexer(),
-		revisions: o.Informers.Apps().V1().ControllerRevisions().Informer().GetIndexer(),
-		roster:    newRoster(),
-		watched:   newWatched(),
-		pacer:     newPacer(o.Clock),
-		records:   map[types.NamespacedName]*memory{},
+		client:       o.Client,
+		writer:       o.Writer,
+		clock:        o.Clock,
+		events:       o.Events,
+		sets:         o.Informers.Apps().V1().DaemonSets().Lister(),
+		pods:         o.Informers.Core().V1().Pods().Lister(),
+		podIndex:     o.Informers.Core().V1().Pods().Informer().GetIndexer(),
+		revisions:    o.Informers.Apps().V1().ControllerRevisions().Informer().GetIndexer(),
+		budgets:      o.Informers.Policy().V1().PodDisruptionBudgets().Lister(),
+		roster:       newRoster(),
+		surroundings: newSurroundings(o.Informers),
+		watched:      newWatched(),
+		pacer:        newPacer(o.Clock),
+		records:      map[types.NamespacedName]*memory{},
 	}
 	if c.events == nil {
 		c.broadcaster = record.NewBroadcaster()
@@ -191,6 +196,7 @@ func (t *turn) take(ctx context.Context, cost *time.Duration) (time.Time, error)
 	if err != nil || !done {
 		return t.lookAgain(), err
 	}
+	t.checkGrace()
 	decision, err := t.plan(history.Hash, pods)
 	*cost = t.clock.Since(begun)
 	if err != nil {

@@ -22,13 +22,18 @@ import (
 // plan asks the core what to do about the pods.
 func (t *turn) plan(hash string, pods []*corev1.Pod) (rollout.Decision, error) {
 	roster := t.roster.get()
+	crowds, err := t.seekCrowds(pods)
+	if err != nil {
+		return rollout.Decision{}, err
+	}
 	in, err := view.RolloutInput(view.Observation{
 		Now:           t.clock.Now(),
 		DaemonSet:     t.ds,
 		Hash:          hash,
 		Roster:        roster,
-		Standings:     t.memory.standingsOn(roster, t.memory.template.subject),
+		Standings:     t.standings(roster, pods),
 		Pods:          pods,
+		Crowds:        crowds.byNode,
 		TakenNames:    t.memory.taken,
 		CreateFailure: t.memory.createFailure,
 		Memory:        t.memory.rollout,
@@ -38,7 +43,19 @@ func (t *turn) plan(hash string, pods []*corev1.Pod) (rollout.Decision, error) {
 	}
 	d := rollout.Plan(in)
 	t.memory.rollout = d.Memory
+	if again := crowds.again; !again.IsZero() && (d.WakeAt.IsZero() || again.Before(d.WakeAt)) {
+		d.WakeAt = again
+	}
 	return d, nil
+}
+
+// standings returns how the nodes stand to the template, in view of other pods
+// only where it asks for them.
+func (t *turn) standings(roster *view.Roster, pods []*corev1.Pod) []view.Standing {
+	if subject := t.memory.template.subject; !subject.SeesPods() {
+		return t.memory.standingsOn(roster, byItself(subject))
+	}
+	return t.surroundings.stand(t, roster, pods)
 }
 
 // templateNow returns what the template comes to, computed anew only when it

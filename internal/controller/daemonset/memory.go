@@ -21,6 +21,9 @@ type memory struct {
 	taken []string
 	// createFailure is why the latest create failed, empty if it did not.
 	createFailure string
+	// refusedGrace is the placement grace that was last told to be invalid.
+	refusedGrace string
+	crowds       crowds
 
 	template  template
 	standings standings

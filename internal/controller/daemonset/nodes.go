@@ -45,11 +45,24 @@ func (r *roster) get() *view.Roster {
 	return r.current
 }
 
+// judge says how nodes stand to a template.
+type judge struct {
+	subject *place.Subject
+	stand   func(*corev1.Node) view.Standing
+	// stale are nodes of which a former judgement is void.
+	stale map[string]bool
+}
+
+// byItself judges each node by itself, without a look at other pods.
+func byItself(subject *place.Subject) judge {
+	return judge{subject: subject, stand: func(n *corev1.Node) view.Standing { return view.Stand(subject, n) }}
+}
+
 // standingsOn returns how the nodes stand to a template. Only nodes that have
-// changed since the last time are evaluated.
-func (m *memory) standingsOn(roster *view.Roster, subject *place.Subject) []view.Standing {
-	old := &m.standings
-	if old.roster == roster && old.subject == subject {
+// changed since the last time are judged.
+func (m *memory) standingsOn(roster *view.Roster, j judge) []view.Standing {
+	old, subject := &m.standings, j.subject
+	if old.roster == roster && old.subject == subject && len(j.stale) == 0 {
 		return old.nodes
 	}
 	nodes := roster.Nodes()
@@ -63,10 +76,10 @@ func (m *memory) standingsOn(roster *view.Roster, subject *place.Subject) []view
 		for k < len(known) && known[k].Name < n.Name {
 			k++
 		}
-		if k < len(known) && known[k] == n {
+		if k < len(known) && known[k] == n && !j.stale[n.Name] {
 			fresh[i] = old.nodes[k]
 		} else {
-			fresh[i] = view.Stand(subject, n)
+			fresh[i] = j.stand(n)
 		}
 	}
 	m.standings = standings{roster: roster, subject: subject, nodes: fresh}

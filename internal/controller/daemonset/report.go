@@ -103,6 +103,18 @@ func (t *turn) tellFailures(reason, prefix string, errs []error) {
 	t.events.Event(t.ds, corev1.EventTypeWarning, reason, text)
 }
 
+// checkGrace tells, once, of a placement grace that cannot be read.
+func (t *turn) checkGrace() {
+	text := ""
+	if _, err := view.PlacementGrace(t.ds); err != nil {
+		text = t.ds.Annotations[view.PlacementGraceAnnotation]
+		if text != t.memory.refusedGrace {
+			t.events.Event(t.ds, corev1.EventTypeWarning, "InvalidPlacementGrace", err.Error())
+		}
+	}
+	t.memory.refusedGrace = text
+}
+
 // tellEnded tells of pods that are deleted because they have ended.
 func (t *turn) tellEnded(actions []rollout.Action) {
 	for _, c := range []struct {

@@ -35,6 +35,9 @@ func (c *Controller) watch(f informers.SharedInformerFactory) error {
 		{pods, handlers(c.podAdded, c.podUpdated, c.podDeleted)},
 		{revisions, handlers(c.revisionAdded, c.revisionUpdated, c.revisionDeleted)},
 		{f.Core().V1().Nodes().Informer(), handlers(c.nodeAdded, c.nodeUpdated, c.nodeDeleted)},
+		{f.Core().V1().Namespaces().Informer(), handlers(c.namespaceSeen, c.namespaceUpdated, c.namespaceSeen)},
+		// Looked up, not acted upon.
+		{f.Policy().V1().PodDisruptionBudgets().Informer(), cache.ResourceEventHandlerFuncs{}},
 	} {
 		registration, err := source.informer.AddEventHandler(source.handler)
 		if err != nil {
@@ -99,11 +102,9 @@ type watchedSet struct {
 func newWatched() *watched { return &watched{sets: map[types.NamespacedName]*watchedSet{}} }
 
 // put notes a DaemonSet's present template.
-func (w *watched) put(ds *appsv1.DaemonSet) {
-	subject := place.ForDaemon(ds)
+func (w *watched) put(key types.NamespacedName, subject *place.Subject) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := types.NamespacedName{Namespace: ds.Namespace, Name: ds.Name}
 	if w.sets[key] == nil {
 		w.sets[key] = &watchedSet{}
 	}
@@ -165,7 +166,9 @@ func (w *watched) concerned(old, now *corev1.Node) []types.NamespacedName {
 	for key, s := range w.sets {
 		before, after := stand(s.subject, old), stand(s.subject, now)
 		opened := before.Verdict == rollout.Leave && after.Verdict == rollout.Keep
-		if before != after && !opened || sick && after.Verdict == rollout.Run {
+		// In another domain, a node has the company of other pods.
+		moved := old != nil && now != nil && s.subject.FollowsPods() && !maps.Equal(old.Labels, now.Labels)
+		if before != after && !opened || moved || sick && after.Verdict == rollout.Run {
 			keys = append(keys, key)
 		}
 	}
@@ -184,13 +187,19 @@ func keyOf(object metav1.Object) types.NamespacedName {
 }
 
 func (c *Controller) setAdded(ds *appsv1.DaemonSet) {
-	c.watched.put(ds)
+	c.templateSeen(ds)
 	c.enqueue(keyOf(ds))
+}
+
+func (c *Controller) templateSeen(ds *appsv1.DaemonSet) {
+	key, subject := keyOf(ds), place.ForDaemon(ds)
+	c.watched.put(key, subject)
+	c.surroundings.follow(key, subject)
 }
 
 func (c *Controller) setUpdated(old, now *appsv1.DaemonSet) {
 	if old.UID != now.UID || old.Generation != now.Generation {
-		c.watched.put(now)
+		c.templateSeen(now)
 	}
 	if !c.watched.knows(old, now) {
 		c.enqueue(keyOf(now))
@@ -199,15 +208,18 @@ func (c *Controller) setUpdated(old, now *appsv1.DaemonSet) {
 
 func (c *Controller) setDeleted(ds *appsv1.DaemonSet) {
 	c.watched.drop(keyOf(ds))
+	c.surroundings.unfollow(keyOf(ds))
 	c.enqueue(keyOf(ds))
 }
 
 func (c *Controller) nodeAdded(node *corev1.Node) {
+	c.enqueueAll(c.surroundings.nodeChanged(node.Name)) // first, so that it knows every node of the roster
 	c.roster.set(node)
 	c.nodeChanged(nil, node)
 }
 
 func (c *Controller) nodeUpdated(old, now *corev1.Node) {
+	c.enqueueAll(c.surroundings.nodeChanged(now.Name))
 	if !place.EligibilityChanged(old, now) && !view.HealthChanged(old, now) {
 		return // a heartbeat
 	}
@@ -217,15 +229,14 @@ func (c *Controller) nodeUpdated(old, now *corev1.Node) {
 
 func (c *Controller) nodeDeleted(node *corev1.Node) {
 	c.roster.remove(node.Name)
+	c.enqueueAll(c.surroundings.nodeChanged(node.Name))
 	c.nodeChanged(node, nil)
 }
 
 // nodeChanged asks for a turn for every DaemonSet that the change of a node
 // concerns, or that has a pod there.
 func (c *Controller) nodeChanged(old, now *corev1.Node) {
-	for _, key := range c.watched.concerned(old, now) {
-		c.enqueue(key)
-	}
+	c.enqueueAll(c.watched.concerned(old, now))
 	pods, err := cacheindex.PodsOnNode(c.podIndex, cmp.Or(old, now).Name)
 	if err != nil {
 		return // the index was added in New
@@ -234,6 +245,18 @@ func (c *Controller) nodeChanged(old, now *corev1.Node) {
 		c.ownerTurn(pod)
 	}
 }
+
+func (c *Controller) enqueueAll(keys []types.NamespacedName) {
+	for _, key := range keys {
+		c.enqueue(key)
+	}
+}
+
+func (c *Controller) namespaceSeen(ns *corev1.Namespace) {
+	c.enqueueAll(c.surroundings.namespaceChanged(ns.Name))
+}
+
+func (c *Controller) namespaceUpdated(_, now *corev1.Namespace) { c.namespaceSeen(now) }
 
 // ownerTurn asks for a turn for the DaemonSet that controls an object, and
 // reports whether anything controls it.
@@ -266,12 +289,14 @@ func (c *Controller) orphanSeen(object metav1.Object) {
 }
 
 func (c *Controller) podAdded(pod *corev1.Pod) {
+	c.enqueueAll(c.surroundings.podChanged(keyOf(pod)))
 	if !c.ownerTurn(pod) && pod.DeletionTimestamp == nil {
 		c.orphanSeen(pod)
 	}
 }
 
 func (c *Controller) podUpdated(old, now *corev1.Pod) {
+	c.enqueueAll(c.surroundings.podChanged(keyOf(now)))
 	relabelled := !maps.Equal(old.Labels, now.Labels)
 	moved := !equality.Semantic.DeepEqual(old.OwnerReferences, now.OwnerReferences)
 	if !relabelled && !moved && !view.PodChanged(old, now) {
@@ -285,7 +310,10 @@ func (c *Controller) podUpdated(old, now *corev1.Pod) {
 	}
 }
 
-func (c *Controller) podDeleted(pod *corev1.Pod) { c.ownerTurn(pod) }
+func (c *Controller) podDeleted(pod *corev1.Pod) {
+	c.enqueueAll(c.surroundings.podChanged(keyOf(pod)))
+	c.ownerTurn(pod)
+}
 
 // revisionAdded asks for no turn for a revision that has an owner: this
 // controller has made it, or someone who wants to see it before it is merged.

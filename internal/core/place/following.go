@@ -69,6 +69,13 @@ func (s *Subject) FollowsPods() bool {
 	return s.pods != nil && len(s.pods.affinity)+len(s.pods.anti) > 0
 }
 
+// SeesPods reports whether the pods around have any part in where the daemon
+// goes, or where it goes first.
+func (s *Subject) SeesPods() bool { return s.FollowsPods() || s.PrefersPods() }
+
+// PrefersPods reports whether other pods have a part in the daemon's Preference.
+func (s *Subject) PrefersPods() bool { return s.pods != nil && len(s.pods.preferred) > 0 }
+
 // NodesIn returns the names of the known nodes in a domain, in order.
 func (c *Cluster) NodesIn(a Affected) []string {
 	if a.TopologyKey == "" {

@@ -235,4 +235,7 @@ func TestFailureIsReported(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "missing"}, Value: 1,
 	}, metav1.CreateOptions{}))
 	eventually(t, ns, "replicas=2 labelled=2 ready=0 available=0")
+	if err := api.Client().SchedulingV1().PriorityClasses().Delete(t.Context(), "missing", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 )
@@ -111,6 +114,18 @@ func TestElection(t *testing.T) {
 	}
 	if holder := ptr.Deref(lease().HolderIdentity, ""); holder != "usurper" {
 		t.Errorf("freed a lease of %q", holder)
+	}
+}
+
+func TestRemoteEndsWhileNobodyAnswers(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	api := &rest.Config{Host: "https://nobody.invalid", Dial: func(context.Context, string, string) (net.Conn, error) {
+		defer cancel()
+		return nil, errors.New("nobody answers")
+	}}
+	err := RunRemote(ctx, RemoteConfig{Part: DaemonSetController, API: api, Election: &Election{}}, func() { t.Error("is ready") })
+	if err != nil {
+		t.Errorf("asked to end: %v", err)
 	}
 }
 

@@ -450,14 +450,14 @@ func TestOthersPayNothing(t *testing.T) {
 	b := newBench(t)
 	b.addPlaces("a/east")
 	db := b.workload(b.namespace, "db", "a")
-	b.apply(nil)
+	subject := place.ForDaemon(b.apply(nil))
 	around := newSurroundings(shared.Informers())
-	around.follow(b.key, place.ForDaemon(b.daemonSet()))
+	around.follow(b.key, subject)
 	around.podChanged(keyOf(db))
 	around.nodeChanged(b.node("a"))
 	around.namespaceChanged(b.namespace)
-	b.c.surroundings = around
-	b.until("pod", func() bool { return len(b.daemons()) == 1 })
+	t1 := &turn{Controller: &Controller{surroundings: around}, memory: &memory{template: template{subject: subject}}}
+	t1.standings(b.c.roster.get(), nil)
 	if around.cluster != nil {
 		t.Error("the surroundings are kept for nobody")
 	}

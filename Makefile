@@ -39,10 +39,10 @@ setup: ## Install the Debian packages that the machine lacks
 build: ## Build bin/garrison
 	CGO_ENABLED=0 $(GO) build -p $(JOBS) -trimpath -ldflags '-s -w $(strip $(VERSION_FLAGS))' -o $(BINARY) ./cmd/garrison
 
-demo: build ## Show a rollout, an update, a node joining and a node leaving on a throw-away control plane
+demo: setup build ## Show a rollout, an update, a node joining and a node leaving on a throw-away control plane
 	@test/demo/run.sh $(BINARY)
 
-test: ## Run every test, with the race detector
+test: setup ## Run every test, with the race detector
 	$(GO) test -p $(JOBS) -race -timeout 20m ./...
 
 check: ## Check format, vet, staticcheck and generated files

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/garrison-project/garrison/internal/writer"
 )
@@ -22,6 +23,9 @@ const (
 	endTimeout = 2 * time.Second
 	// resignTimeout is how long freeing the lease may take at the end.
 	resignTimeout = time.Second
+	// unwatchTimeout is how long to wait for the informers. One that waits for an
+	// API server to come back may not notice the end for half a minute.
+	unwatchTimeout = time.Second
 )
 
 // RemoteConfig says which part works on the API server of another process.
@@ -47,10 +51,8 @@ func RunRemote(ctx context.Context, cfg RemoteConfig, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("put the part together: %w", err)
 	}
-	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	defer w.informers.Shutdown()
-	defer stopWatching()
-	w.informers.Start(watching.Done())
+	hail(ctx, w.client)
+	defer watch(w.informers)()
 	// Whoever cannot read must not lead.
 	for _, synced := range w.informers.WaitForCacheSync(ctx.Done()) {
 		if !synced {
@@ -67,6 +69,33 @@ func RunRemote(ctx context.Context, cfg RemoteConfig, ready func()) error {
 		}
 	}
 	return lead(ctx, won, all, ready)
+}
+
+// hail says in the log if the API server does not answer: informers wait for it in
+// silence.
+func hail(ctx context.Context, client kubernetes.Interface) {
+	err := client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	if err != nil && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "The API server does not answer, waiting for it")
+	}
+}
+
+// watch starts informers and returns what stops them.
+func watch(all informers.SharedInformerFactory) (stop func()) {
+	end := make(chan struct{})
+	all.Start(end)
+	return func() {
+		close(end)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			all.Shutdown()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(unwatchTimeout):
+		}
+	}
 }
 
 // remoteWorkplace prepares to work on the API server of another process.

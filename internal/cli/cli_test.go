@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -202,5 +203,26 @@ func TestUpConfig(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("config = %+v, want %+v", got, want)
+	}
+}
+
+func TestDeparted(t *testing.T) {
+	for _, tc := range []struct {
+		message, err string
+		want         bool
+	}{
+		{"Unhandled Error", "apiserver was unable to write a application/json response: http: Handler timeout", true},
+		{"Unhandled Error", "FinishRequest: post-timeout activity - time-elapsed: 15.1µs, panicked: false, err: context canceled", true},
+		{"Post-timeout activity", "", true},
+		{"Unhandled Error", "apiserver was unable to write a application/json response: no space left", false},
+		{"Failed to watch", "context canceled", false},
+	} {
+		var err error
+		if tc.err != "" {
+			err = errors.New(tc.err)
+		}
+		if got := departed(err, tc.message); got != tc.want {
+			t.Errorf("departed(%q, %q) = %v", tc.err, tc.message, got)
+		}
 	}
 }

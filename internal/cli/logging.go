@@ -4,7 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/klog/v2"
@@ -53,4 +55,29 @@ func hushAfter(ctx context.Context) {
 			klog.ErrorS(err, "Setting the log's threshold failed")
 		}
 	})
+}
+
+// hushDeparted keeps out of the quiet log that a client has gone before it got its
+// answer, which the API server tells at length. A client that stops, or dies, is
+// none of the server's faults.
+func hushDeparted() {
+	for i, handle := range utilruntime.ErrorHandlers {
+		utilruntime.ErrorHandlers[i] = func(of context.Context, err error, message string, details ...any) {
+			if !departed(err, message) {
+				handle(of, err, message, details...)
+				return
+			}
+			klog.FromContext(of).V(1).Info(message, append(details, "err", err)...)
+		}
+	}
+}
+
+// departed recognises, by their texts alone, the errors about answers that nobody
+// waits for any more.
+func departed(err error, message string) bool {
+	if err != nil {
+		message += ": " + err.Error()
+	}
+	return strings.Contains(message, http.ErrHandlerTimeout.Error()) ||
+		strings.Contains(strings.ToLower(message), "post-timeout activity")
 }

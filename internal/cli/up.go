@@ -112,6 +112,7 @@ func (f *upFlags) run(in *invocation) error {
 	utilruntime.ReallyCrash = false
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
+	hushDeparted()
 	hushAfter(ctx)
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())

@@ -33,9 +33,9 @@ func TestCreatesThatFail(t *testing.T) {
 	if observed := b.daemonSet().Status.ObservedGeneration; observed != 0 {
 		t.Errorf("generation %d counts as observed", observed)
 	}
-	before := b.writer.creates
-	if err := b.step(); err == nil || b.writer.creates != before+1 {
-		t.Errorf("%d creates in one turn, error %v", b.writer.creates-before, err)
+	before := b.writer.creates.Load()
+	if err := b.step(); err == nil || b.writer.creates.Load() != before+1 {
+		t.Errorf("%d creates in one turn, error %v", b.writer.creates.Load()-before, err)
 	}
 	if told := b.told(); !slices.Contains(told, "Warning FailedCreate Error creating: quota exceeded") {
 		t.Errorf("events: %q", told)
@@ -90,7 +90,7 @@ func TestNamespaceThatEnds(t *testing.T) {
 		return err
 	}
 	b.apply(nil)
-	b.until("attempts", func() bool { return b.writer.creates >= 2 })
+	b.until("attempts", func() bool { return b.writer.creates.Load() >= 2 })
 	if err := b.step(); err != nil {
 		t.Error(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,12 +308,12 @@ func (b *bench) controls(pod *corev1.Pod) bool { return view.Controls(b.daemonSe
 type failingWriter struct {
 	Writer
 	refuse  func(*corev1.Pod) error
-	creates int
+	creates atomic.Int64
 }
 
 func (w *failingWriter) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	if w.refuse != nil {
-		w.creates++ // tests that refuse have a window of one
+		w.creates.Add(1)
 		if err := w.refuse(pod); err != nil {
 			return nil, err
 		}

@@ -67,7 +67,7 @@ func (s *Store) cached(
 		return nil, nil, fmt.Errorf("store %s in etcd: %w", cfg.GroupResource, err)
 	}
 	c, err := cacher.NewCacherFromConfig(cacher.Config{
-		Storage:             raw,
+		Storage:             sharing{raw},
 		Versioner:           versioner,
 		GroupResource:       cfg.GroupResource,
 		EventsHistoryWindow: cfg.EventsHistoryWindow,

@@ -16,10 +16,12 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/utils/clock"
 )
 
@@ -54,6 +56,9 @@ type stopper interface {
 // when it answers. An embedded etcd whose directory is locked by another
 // process, damaged, or on a full disk is an error that says so.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := setFeatures(); err != nil {
+		return nil, err
+	}
 	s := &Store{}
 	if len(cfg.Servers) > 0 {
 		client, err := connect(ctx, cfg.Servers)
@@ -72,6 +77,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.client.KV = etcd3.NewETCDLatencyTracker(s.client.KV)
 	s.compactor = etcd3.NewCompactor(s.client.Client, storagebackend.DefaultCompactInterval, clock.RealClock{}, nil)
 	return s, nil
+}
+
+// setFeatures turns off the snapshots of the watch cache. They answer lists of
+// old versions, such as later pages, without etcd. Here etcd is as near as the
+// cache, while a snapshot for every event is a fifth of the heap.
+func setFeatures() error {
+	return utilfeature.DefaultMutableFeatureGate.SetFromMap(map[string]bool{string(features.ListFromCacheSnapshot): false})
 }
 
 // Check returns an error if etcd does not answer.

@@ -2,7 +2,6 @@ package replicaset
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -95,22 +94,32 @@ func readySince(pod *corev1.Pod) time.Time {
 
 // dispensable sorts pods: those first whose end costs least.
 func dispensable(pods []*corev1.Pod) []*corev1.Pod {
-	onNode := map[string]int{}
+	ranks := make([]rank, 0, len(pods))
+	left := map[string]int{} // on each node
 	for _, pod := range pods {
-		onNode[pod.Spec.NodeName]++
+		ranks = append(ranks, rankOf(pod))
+		left[pod.Spec.NodeName]++
 	}
-	ranks := map[*corev1.Pod]rank{}
-	for _, pod := range pods {
-		ranks[pod] = rankOf(pod, onNode[pod.Spec.NodeName])
+	slices.SortFunc(ranks, rank.compare)
+	// Company counts as it will be when it is the pod's turn, so that what remains
+	// is spread.
+	for i := range ranks {
+		node := ranks[i].pod.Spec.NodeName
+		ranks[i].company = -left[node]
+		left[node]--
 	}
-	sorted := slices.Collect(maps.Keys(ranks))
-	slices.SortFunc(sorted, func(a, b *corev1.Pod) int { return ranks[a].compare(ranks[b]) })
+	slices.SortFunc(ranks, rank.compare)
+	sorted := make([]*corev1.Pod, 0, len(ranks))
+	for _, r := range ranks {
+		sorted = append(sorted, r.pod)
+	}
 	return sorted
 }
 
-// rank says how dispensable a pod is. The fields count in their order; a lower
-// value goes first.
+// rank says how dispensable a pod is. The fields count in their order, and at last
+// the name; a lower value goes first.
 type rank struct {
+	pod        *corev1.Pod
 	bound      int // to a node
 	phase      int
 	ready      int
@@ -119,19 +128,17 @@ type rank struct {
 	readySince time.Time // the latest goes first
 	restarts   int32     // the most go first
 	created    time.Time // the latest goes first
-	name       string
 }
 
 var phases = map[corev1.PodPhase]int{corev1.PodPending: 0, corev1.PodUnknown: 1, corev1.PodRunning: 2}
 
-func rankOf(pod *corev1.Pod, onNode int) rank {
+func rankOf(pod *corev1.Pod) rank {
 	r := rank{
+		pod:     pod,
 		bound:   truth(pod.Spec.NodeName != ""),
 		phase:   phases[pod.Status.Phase],
 		ready:   truth(podstatus.IsReady(&pod.Status)),
-		company: -onNode,
 		created: pod.CreationTimestamp.Time,
-		name:    pod.Name,
 	}
 	// What is not a number does not count; the API server refuses it.
 	if cost, err := strconv.ParseInt(pod.Annotations[corev1.PodDeletionCost], 10, 32); err == nil {
@@ -156,7 +163,7 @@ func (r rank) compare(other rank) int {
 		other.readySince.Compare(r.readySince),
 		cmp.Compare(other.restarts, r.restarts),
 		other.created.Compare(r.created),
-		cmp.Compare(r.name, other.name),
+		cmp.Compare(r.pod.Name, other.pod.Name),
 	)
 }
 

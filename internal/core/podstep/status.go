@@ -41,7 +41,7 @@ func (p *machine) containerStatus(u *unit) ContainerStatus {
 		if c.Terminated != nil {
 			c.Last = c.Terminated
 		}
-		c.Terminated, c.Waiting = nil, u.waiting
+		c.Terminated, c.Waiting, c.Ready = nil, u.waiting, false
 	case c.Running == nil && c.Terminated == nil:
 		c.Waiting = p.usualWait()
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/garrison-project/garrison/internal/core/podstep"
 )
 
-// TestTranscripts runs the golden files in testdata, which read as a manual of
+// TestTranscripts runs the golden files in testdata/pod, which read as a manual of
 // a pod's life. Rewrite them with -rewrite, and commit only what you understand.
 //
 // pod begins afresh: its lines are the containers, in order, and how they
 // behave (see addContainer). play lets time pass and shows what is done, and
 // indented what happens by itself. Every other command changes something.
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/pod", func(t *testing.T, path string) {
 		var w *world
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "pod" {

@@ -1,6 +1,7 @@
 package podstep_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -43,6 +44,19 @@ type world struct {
 	sandboxFails int
 	// ops are all operations begun, with their times.
 	ops []begun
+	// faults is how many operations of a kind fail, lies how many claim success
+	// and do nothing.
+	faults, lies map[podstep.Kind]int
+	// blind: the probes have no result yet.
+	blind bool
+	// hookFailed are the containers whose postStart hook failed.
+	hookFailed map[string]bool
+	// did are the init containers and sandboxes where an attempt that is removed
+	// has done its part.
+	did   map[string]bool
+	steps int
+	// check is called with every operation begun.
+	check func(podstep.Operation)
 }
 
 type begun struct {
@@ -81,7 +95,8 @@ type task struct {
 
 func newWorld(t fataler) *world {
 	return &world{t: t, now: start, acts: map[string]*behaviour{}, ends: map[string]time.Time{},
-		codes: map[string]int32{}, images: map[string]bool{},
+		codes: map[string]int32{}, images: map[string]bool{}, check: func(podstep.Operation) {},
+		faults: map[podstep.Kind]int{}, lies: map[podstep.Kind]int{}, hookFailed: map[string]bool{}, did: map[string]bool{},
 		pod: podstep.Pod{Namespace: "ns", Name: "pod", UID: "uid", RestartPolicy: podstep.Always, Grace: 30 * time.Second, VolumesReady: true}}
 }
 
@@ -128,16 +143,31 @@ func (w *world) turn() bool {
 // step asks twice, and wants the same answer and an untouched input.
 func (w *world) step() podstep.Decision {
 	in, twin := w.input(), w.input()
-	before := fmt.Sprintf("%+v", in.Memory)
+	slices.Reverse(twin.Sandboxes)
+	slices.Reverse(twin.Containers)
+	slices.Reverse(twin.Images)
+	before := ""
+	if w.steps++; w.steps%8 == 1 || len(w.ops) < 50 { // printing is dear
+		before = image(w.t, in)
+	}
 	d := podstep.Step(in)
+	if before != "" && before != image(w.t, in) {
+		w.t.Fatalf("Step changed its input:\n%s\n%s", before, image(w.t, in))
+	}
 	if again := podstep.Step(twin); !reflect.DeepEqual(d, again) {
 		w.t.Fatalf("equal inputs gave two decisions:\n%+v\n%+v", d, again)
 	}
-	// The twin has seen the same step, so a third copy is needed to tell.
-	if fresh := w.input(); !reflect.DeepEqual(in, fresh) || fmt.Sprintf("%+v", w.memory) != before {
-		w.t.Fatalf("Step changed its input:\n%+v\n%+v", in, fresh)
-	}
 	return d
+}
+
+// image is an input as text, with all that its pointers lead to; Memory, which
+// keeps itself to itself, as far as it can be printed.
+func image(t fataler, in podstep.Input) string {
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatalf("print the input: %v", err)
+	}
+	return fmt.Sprintf("%s %+v", text, in.Memory)
 }
 
 // input is what the agent would see. It shares nothing with the world but what
@@ -168,6 +198,9 @@ func (w *world) input() podstep.Input {
 func (w *world) probe(r podstep.Record) podstep.ProbeResult {
 	b := w.acts[r.Name]
 	p := podstep.ProbeResult{Container: r.Name, Attempt: r.Attempt}
+	if w.blind {
+		return p
+	}
 	ran := w.now.Sub(r.Started)
 	if ran >= b.startup && !b.noStartup {
 		p.Startup = podstep.Success
@@ -225,6 +258,8 @@ func (w *world) happen() {
 		w.outcomes = append(w.outcomes, podstep.Outcome{Operation: t.op, At: w.now, Reason: t.reason, Message: message(t.reason)})
 		if t.reason == "" {
 			w.apply(t.op)
+		} else if t.op.Kind == podstep.RunPostStart {
+			w.hookFailed[t.op.ID] = true
 		}
 	}
 	w.ongoing = rest
@@ -248,6 +283,7 @@ func (w *world) exit(r *podstep.Record, code int32) {
 
 // begin starts an operation.
 func (w *world) begin(op podstep.Operation) {
+	w.check(op)
 	t := &task{op: op, end: w.now}
 	w.ops = append(w.ops, begun{w.now, op})
 	w.logf("%s", w.describe(op))
@@ -268,8 +304,8 @@ func (w *world) begin(op podstep.Operation) {
 			t.reason = "ErrImagePull"
 		}
 	case podstep.StartContainer:
-		if b.startFails > 0 {
-			b.startFails--
+		if b.startFails > 0 || !w.images[op.Image] {
+			b.startFails = max(b.startFails-1, 0)
 			t.reason = "CreateContainerError"
 		}
 	case podstep.RunPostStart:
@@ -280,8 +316,14 @@ func (w *world) begin(op podstep.Operation) {
 	case podstep.RunPreStop:
 		t.end = w.now.Add(b.preStop)
 	case podstep.KillContainer:
-		w.signal(op, b)
 		t.end = op.By
+		if w.faults[op.Kind] == 0 && w.lies[op.Kind] == 0 {
+			w.signal(op, b)
+		}
+	}
+	if w.faults[op.Kind] > 0 {
+		w.faults[op.Kind]--
+		t.end, t.reason = w.now, "RuntimeError"
 	}
 	w.ongoing = append(w.ongoing, t)
 }
@@ -299,7 +341,10 @@ func (w *world) signal(op podstep.Operation, b *behaviour) {
 
 // apply makes true what a successful operation promises.
 func (w *world) apply(op podstep.Operation) {
-	byID := func(r podstep.Record) bool { return r.ID == op.ID }
+	if w.lies[op.Kind] > 0 {
+		w.lies[op.Kind]--
+		return
+	}
 	switch op.Kind {
 	case podstep.CreateSandbox:
 		w.ids++
@@ -312,7 +357,12 @@ func (w *world) apply(op podstep.Operation) {
 		if w.isRunning(op.ID) {
 			w.t.Fatalf("a running container is removed: %+v", op)
 		}
-		w.containers = slices.DeleteFunc(w.containers, byID)
+		w.containers = slices.DeleteFunc(w.containers, func(r podstep.Record) bool {
+			if r.ID == op.ID && w.didItsPart(r) {
+				w.did[r.Sandbox+r.Name] = true
+			}
+			return r.ID == op.ID
+		})
 	case podstep.StopSandbox:
 		for i := range w.sandboxes {
 			if w.sandboxes[i].ID == op.ID {
@@ -339,9 +389,6 @@ func (w *world) stopAll(sandbox string) {
 
 // run starts an attempt of a container.
 func (w *world) run(op podstep.Operation) {
-	if !w.images[op.Image] {
-		w.t.Fatalf("%s is started without its image", op.Container)
-	}
 	w.ids++
 	id := fmt.Sprintf("c%02d", w.ids)
 	w.containers = append(w.containers, podstep.Record{ID: id, Sandbox: op.ID, Name: op.Container, Attempt: op.Attempt,

@@ -164,6 +164,21 @@ func TestFollowsThroughTopologies(t *testing.T) {
 	b.hasPods()
 }
 
+// A node without a pod comes into a domain, and leaves it.
+func TestNodeChangesDomain(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	b.addPlaces("a/east", "b/west")
+	b.workload(b.namespace, "api", "a")
+	b.apply(seeking("0s", near("api", zone)))
+	b.hasPods("a")
+	b.await("rest", func() bool { return b.daemonSet().Status.NumberAvailable == 1 })
+	b.patchNode("b", fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, zone, b.namespace+"east"))
+	b.hasPods("a", "b")
+	b.patchNode("b", fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, zone))
+	b.hasPods("a")
+}
+
 // Terms may select namespaces, whose labels may change.
 func TestFollowsAcrossNamespaces(t *testing.T) {
 	b := newBench(t)

@@ -19,7 +19,7 @@ VERSION_FLAGS = $(foreach package,k8s.io/component-base/version k8s.io/client-go
 JOBS ?= 2
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build demo test check generate golden bench clean
+.PHONY: help setup build demo test conformance check generate golden bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -45,6 +45,10 @@ demo: setup build ## Show a rollout, an update, a node joining and a node leavin
 test: setup ## Run every test, with the race detector
 	$(GO) test -p $(JOBS) -race -timeout 20m ./...
 
+conformance: setup build ## Run Kubernetes' own specs that need no real containers
+	cd test/conformance && $(GO) test -c -p $(JOBS) -o ../../bin/conformance.test . && \
+		../../bin/conformance.test -test.timeout 20m
+
 check: ## Check format, vet, staticcheck and generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted >&2; exit 1; fi
@@ -60,7 +64,7 @@ generate: ## Write the generated files
 golden: ## Rewrite the golden transcripts; commit only what you understand
 	$(GO) test -p $(JOBS) $$(git grep -l cockroachdb/datadriven -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -rewrite
 
-bench: build ## Measure start, memory, size and 1,000 simulated nodes
+bench: build ## Measure speed and memory against their targets
 	$(GO) run ./bench -binary $(BINARY)
 
 clean: ## Remove what was built

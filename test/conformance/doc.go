@@ -1,5 +1,5 @@
 // Package conformance runs the end-to-end suite of Kubernetes, unchanged,
-// against a garrison that it starts on simulated nodes. It decides which specs
+// against garrisons that it starts on simulated nodes. It decides which specs
 // are asked for and which are left out; what they check is upstream's.
 //
 // It is a module of its own because k8s.io/kubernetes must be built with its
@@ -8,6 +8,8 @@
 //
 //	make conformance
 //
-// builds and runs it. Every flag of upstream's e2e.test works as well; with
-// -ginkgo.focus other specs are tried, and with -kubeconfig another cluster.
+// builds and runs it: the specs in several shards at once, each against a
+// garrison of its own. Every flag of upstream's e2e.test works as well; with
+// -shard only one shard runs, with -ginkgo.focus other specs are tried, and
+// with -kubeconfig another cluster.
 package conformance

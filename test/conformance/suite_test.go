@@ -20,6 +20,7 @@ import (
 	// The set-up of upstream's suite, and the specs.
 	_ "k8s.io/kubernetes/test/e2e"
 	_ "k8s.io/kubernetes/test/e2e/apps"
+	_ "k8s.io/kubernetes/test/e2e/scheduling"
 
 	// What upstream's suite adds to each spec: all nodes must be ready after it,
 	// and a failure is explained with the state of the cluster.
@@ -28,13 +29,7 @@ import (
 	_ "k8s.io/kubernetes/test/utils/format"
 )
 
-// focus names the specs that Garrison must pass.
-var focus = []string{
-	`\[sig-apps\] Daemon set `,
-	`\[sig-apps\] ControllerRevision `,
-}
-
-// excluded are specs within focus that a simulated node cannot satisfy.
+// excluded are specs of the shards that a simulated node cannot satisfy.
 var excluded = []struct{ spec, why string }{
 	{"should surge pods onto nodes when spec was updated", "it runs commands in its containers, and a simulated node has none"},
 }
@@ -42,6 +37,7 @@ var excluded = []struct{ spec, why string }{
 var (
 	binary    = flag.String("garrison", "../../bin/garrison", "the garrison to start when -kubeconfig is not given")
 	simulated = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
+	only      = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
 	artifacts = flag.String("artifacts", "", "an existing folder for the logs (default a new one, which is removed when all specs pass)")
 )
 
@@ -53,8 +49,13 @@ func TestMain(m *testing.M) {
 	set("dump-logs-on-failure", "false")
 	// Simulated nodes need a second; upstream would wait for half an hour.
 	set("node-schedulable-timeout", "2m")
+	// Not the cluster that $KUBECONFIG names: the specs change nodes at will.
+	set("kubeconfig", "")
 	flag.Parse()
-	os.Exit(m.Run())
+	code := m.Run()
+	passed, failed := summary(results)
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	os.Exit(code)
 }
 
 func set(name, value string) {
@@ -65,17 +66,38 @@ func set(name, value string) {
 
 func TestConformance(t *testing.T) {
 	dir := artifactsFolder(t)
+	if *only != "" || chosen() || framework.TestContext.KubeConfig != "" {
+		runSpecs(t, dir)
+	} else {
+		fmt.Printf("%d shards run at once, with logs in %s\n", len(shards), dir)
+		for _, e := range excluded {
+			fmt.Printf("not run: %q: %s\n", e.spec, e.why)
+		}
+		runShards(t, dir)
+	}
+	if passed, failed := summary(results); passed == 0 || failed > 0 {
+		t.Fail()
+	}
+}
+
+// runSpecs runs the selected specs one after the other against one cluster.
+func runSpecs(t *testing.T, dir string) {
 	if framework.TestContext.KubeConfig == "" {
 		framework.TestContext.KubeConfig = startGarrison(t, dir)
+		runNodeDaemons(t, framework.TestContext.KubeConfig)
 	}
 	logs.InitLogs()
 	defer logs.FlushLogs()
 	framework.AfterReadingAllFlags(&framework.TestContext)
 	gomega.RegisterFailHandler(framework.Fail)
 	recordSpecs(t, filepath.Join(dir, "specs.log"))
-	suite, reporter := selection()
-	running = true
+	suite, reporter := selection(t)
 	ginkgo.RunSpecs(t, "Kubernetes e2e suite", suite, reporter)
+	lines := strings.Join(results, "")
+	fmt.Print("\n\n", lines)
+	if err := os.WriteFile(filepath.Join(dir, "results"), []byte(lines), 0o644); err != nil {
+		t.Error(err)
+	}
 }
 
 // artifactsFolder returns where the logs go. They stay when the test fails.
@@ -99,16 +121,21 @@ func artifactsFolder(t *testing.T) string {
 	return dir
 }
 
+// chosen tells whether flags ask for other specs than ours.
+func chosen() bool {
+	given, _ := ginkgo.GinkgoConfiguration()
+	return len(given.FocusStrings) > 0 || given.LabelFilter != ""
+}
+
 // selection is upstream's configuration, for our specs unless flags ask for
 // others. A selection of nothing is a failure.
-func selection() (types.SuiteConfig, types.ReporterConfig) {
+func selection(t *testing.T) (types.SuiteConfig, types.ReporterConfig) {
 	suite, reporter := framework.CreateGinkgoConfig()
-	given, _ := ginkgo.GinkgoConfiguration()
-	if len(given.FocusStrings) == 0 && given.LabelFilter == "" {
-		suite.FocusStrings, suite.SkipStrings = focus, given.SkipStrings
+	if !chosen() {
+		given, _ := ginkgo.GinkgoConfiguration()
+		suite.FocusStrings, suite.SkipStrings = focusOf(t, *only), given.SkipStrings
 		for _, e := range excluded {
 			suite.SkipStrings = append(suite.SkipStrings, regexp.QuoteMeta(e.spec))
-			fmt.Printf("not run: %q: %s\n", e.spec, e.why)
 		}
 	}
 	suite.FailOnEmpty = true
@@ -131,21 +158,21 @@ func recordSpecs(t *testing.T, path string) {
 	})
 }
 
-// running tells a run from the preview that the framework makes of all specs.
-var running bool
+// results has one line for each spec that ran.
+var results []string
 
-// One line for each spec, at the end: nodes that report after each spec are
-// lost to the preview.
+// One report at the end: nodes that report after each spec are lost to the
+// preview that the framework makes of all specs, a dry run.
 var _ = ginkgo.ReportAfterSuite("results", func(report types.Report) {
-	if !running {
+	if report.SuiteConfig.DryRun {
 		return
 	}
-	var lines []string
 	for _, spec := range report.SpecReports.WithLeafNodeType(types.NodeTypeIt) {
-		if !spec.State.Is(types.SpecStateSkipped | types.SpecStatePending) {
-			lines = append(lines, fmt.Sprintf("%-8s %6.1fs  %s\n", strings.ToUpper(spec.State.String()), spec.RunTime.Seconds(), spec.FullText()))
+		// Specs that were not selected are skipped too, but say no reason.
+		if spec.State.Is(types.SpecStatePending) || spec.State.Is(types.SpecStateSkipped) && spec.Failure.Message == "" {
+			continue
 		}
+		results = append(results, fmt.Sprintf("%-8s %6.1fs  %s\n", strings.ToUpper(spec.State.String()), spec.RunTime.Seconds(), spec.FullText()))
 	}
-	slices.Sort(lines)
-	fmt.Print("\n\n", strings.Join(lines, ""))
+	slices.Sort(results)
 })

@@ -99,7 +99,7 @@ func TestBackOff(t *testing.T) {
 			w.deletion = &podstep.Deletion{Grace: time.Second}
 		}
 		before := len(w.ops)
-		w.play(time.Hour)
+		w.play(20 * time.Minute)
 		checkRate(w, w.ops[before:])
 	})
 }
@@ -126,13 +126,13 @@ func checkRate(w *world, ops []begun) {
 		counts[key]++
 	}
 	for key, n := range counts {
-		limit := 3600/10 + 5
+		limit := 1200/10 + 5
 		trouble := w.faults[podstep.StartContainer] + w.lies[podstep.StartContainer] + w.lies[podstep.PullImage]
 		if (key.kind == podstep.PullImage || key.kind == podstep.StartContainer) && trouble == 0 {
-			limit = 3600/300 + 12 // the first steps of the back-off, and the first faults
+			limit = 1200/300 + 12 // the first steps of the back-off, and the first faults
 		}
 		if n > limit {
-			w.t.Fatalf("%s %s happens %d times in an hour", key.kind, key.name, n)
+			w.t.Fatalf("%s %s happens %d times in 20 minutes", key.kind, key.name, n)
 		}
 	}
 }

@@ -52,7 +52,6 @@ func (f figure) missed() bool {
 type options struct {
 	binary   string
 	profiles string // directory for profiles, empty: none
-	sections []section
 }
 
 // section is a part of the measurements that can be had alone.

@@ -64,10 +64,11 @@ func runShards(t *testing.T, dir string) {
 	for range shards {
 		o := <-ended
 		if o.err != nil {
-			fmt.Printf("%s\n", o.output)
+			fmt.Printf("%s\n", o.output) // has the lines too
 			t.Errorf("%s: %v", o.shard, o.err)
+		} else {
+			fmt.Print(strings.Join(o.lines, ""))
 		}
-		fmt.Print(strings.Join(o.lines, ""))
 		results = append(results, o.lines...)
 	}
 }

@@ -91,9 +91,9 @@ func (t *turn) claimPods(ctx context.Context) (pods []*corev1.Pod, claimed bool,
 	if err != nil {
 		return nil, false, fmt.Errorf("daemon set %s: %w", t.key(), err)
 	}
-	orphans, err := t.podIndex.ByIndex(orphanPods, t.ds.Namespace)
+	orphans, err := cacheindex.Orphans(t.podIndex, t.ds.Namespace)
 	if err != nil {
-		return nil, false, fmt.Errorf("list orphaned pods in %s: %w", t.ds.Namespace, err)
+		return nil, false, fmt.Errorf("daemon set %s: %w", t.key(), err)
 	}
 	claim := t.newClaim(func(name string, patch []byte) (metav1.Object, error) {
 		return t.client.CoreV1().Pods(t.ds.Namespace).Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
@@ -201,6 +201,3 @@ func (c *claim) change(object metav1.Object, verb string, metadata map[string]an
 	}
 	return nil
 }
-
-// orphanPods is the index of pods without a controller, by namespace.
-const orphanPods = "daemonset.orphan-pods"

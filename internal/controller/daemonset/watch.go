@@ -55,16 +55,7 @@ func (c *Controller) index(pods cache.SharedIndexInformer) error {
 	if err := cacheindex.AddPodsByNode(pods); err != nil {
 		return err
 	}
-	if _, added := pods.GetIndexer().GetIndexers()[orphanPods]; added {
-		return nil
-	}
-	return pods.AddIndexers(cache.Indexers{orphanPods: func(object any) ([]string, error) {
-		pod, ok := object.(*corev1.Pod)
-		if !ok || metav1.GetControllerOfNoCopy(pod) != nil {
-			return nil, nil
-		}
-		return []string{pod.Namespace}, nil
-	}})
+	return cacheindex.AddOrphans(pods)
 }
 
 // handlers makes typed functions of event handlers; deletions that were missed

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,15 +42,16 @@ func TestKillDuringRollout(t *testing.T) {
 		r.roll(t, round)
 		acknowledged := r.writeUntil(t, round, time.Duration(random.Int64N(int64(killWithin))))
 		r.plane.end()
-		r.observer.stop()
+		if err := r.observer.stop(); err != nil {
+			t.Fatalf("before kill %d: %v", round, err)
+		}
 		r.start(t)
 		r.converge(t, round)
 		r.mustExist(t, acknowledged)
-		if err := r.observer.complaint(); err != nil {
-			t.Fatalf("round %d: %v", round, err)
-		}
 	}
-	r.observer.stop()
+	if err := r.observer.stop(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // killRun is one data directory and the process that is killed on it.
@@ -207,10 +207,8 @@ func (r *killRun) converged(ctx context.Context, round int) error {
 // that is being deleted still runs until it is gone.
 type observer struct {
 	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu  sync.Mutex
-	err error
+	done   chan struct{} // closed when the watch has ended
+	err    error         // once done is closed
 }
 
 func observe(t *testing.T, client kubernetes.Interface) *observer {
@@ -250,8 +248,6 @@ func (o *observer) note(running map[string]types.UID, pod *corev1.Pod, gone bool
 			delete(running, node)
 		}
 	case other != "" && other != pod.UID:
-		o.mu.Lock()
-		defer o.mu.Unlock()
 		if o.err == nil {
 			o.err = fmt.Errorf("pod %s (%s) runs on node %s beside pod %s", pod.Name, pod.UID, node, other)
 		}
@@ -260,14 +256,10 @@ func (o *observer) note(running map[string]types.UID, pod *corev1.Pod, gone bool
 	}
 }
 
-func (o *observer) complaint() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.err
-}
-
-// stop ends the watch and waits for the last event to be booked.
-func (o *observer) stop() {
+// stop ends the watch, waits for the last event to be booked, and returns what
+// the observer has to complain about.
+func (o *observer) stop() error {
 	o.cancel()
 	<-o.done
+	return o.err
 }

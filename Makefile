@@ -28,6 +28,12 @@ setup: ## Install the Debian packages that the machine lacks
 	@missing=; \
 	command -v git >/dev/null || missing="$$missing git ca-certificates"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v containerd >/dev/null || missing="$$missing containerd"; \
+	PATH=$$PATH:/usr/sbin command -v runc >/dev/null || missing="$$missing runc"; \
+	PATH=$$PATH:/usr/sbin command -v iptables >/dev/null || missing="$$missing iptables"; \
+	test -x /usr/lib/cni/bridge -o -x /opt/cni/bin/bridge || missing="$$missing containernetworking-plugins"; \
+	test -x /bin/busybox || missing="$$missing busybox-static"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	if ! command -v $(GO) >/dev/null; then \
 		echo 'Go is missing: install it from https://go.dev/dl/' >&2; exit 1; \
 	elif [ -n "$$missing" ]; then \

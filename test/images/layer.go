@@ -1,0 +1,84 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// rootLayer is the root file system as one layer. Its bytes depend on nothing
+// but its contents, so that the same image made twice is the same.
+func rootLayer(o options) (v1.Layer, error) {
+	applets, err := exec.Command(o.busybox, "--list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the applets of %s (Debian has it as busybox-static): %w", o.busybox, err)
+	}
+	var archive bytes.Buffer
+	w := &writer{Writer: tar.NewWriter(&archive)}
+	for _, dir := range []string{"bin", "sbin", "usr", "usr/bin", "etc", "home", "root", "var", "var/run", "run"} {
+		w.add(&tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+	}
+	w.add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	w.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n")
+	w.text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
+	w.program(o.busybox, "bin/busybox")
+	for applet := range strings.FieldsSeq(string(applets)) {
+		if applet != "busybox" {
+			w.add(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, nil)
+		}
+	}
+	for _, pair := range o.add {
+		source, target, _ := strings.Cut(pair, ":")
+		w.program(source, strings.TrimPrefix(path.Clean(target), "/"))
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(archive.Bytes())), nil
+	})
+}
+
+// writer writes files until the first error, which it keeps.
+type writer struct {
+	*tar.Writer
+	err error
+}
+
+func (w *writer) add(header *tar.Header, content []byte) {
+	if w.err != nil {
+		return
+	}
+	header.Size = int64(len(content))
+	if w.err = w.WriteHeader(header); w.err == nil {
+		_, w.err = w.Write(content)
+	}
+}
+
+func (w *writer) text(name, content string) {
+	w.add(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644}, []byte(content))
+}
+
+// program copies an executable of this machine.
+func (w *writer) program(source, name string) {
+	if w.err != nil {
+		return
+	}
+	content, err := os.ReadFile(source)
+	if err != nil {
+		w.err = err
+		return
+	}
+	w.add(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o755}, content)
+}

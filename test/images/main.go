@@ -26,6 +26,7 @@ import (
 type options struct {
 	output, busybox  string
 	entrypoint, user string
+	command          string
 	add              pairs
 }
 
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&o.output, "o", "", "archive to write")
 	flag.StringVar(&o.busybox, "busybox", "/bin/busybox", "static busybox to make it of")
 	flag.StringVar(&o.entrypoint, "entrypoint", "", "entrypoint, its words separated by spaces (default none; the command is sh)")
+	flag.StringVar(&o.command, "command", "", "default arguments of the entrypoint, separated by spaces (default none; without an entrypoint sh)")
 	flag.StringVar(&o.user, "user", "", "user that containers run as (default root)")
 	flag.Var(&o.add, "add", "executable to add, as SOURCE:PATH; may be repeated")
 	flag.Parse()
@@ -100,12 +102,12 @@ func build(o options) (v1.Image, error) {
 	file.OS, file.Architecture = "linux", runtime.GOARCH
 	file.Config = v1.Config{
 		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		Cmd:        []string{"sh"},
+		Cmd:        strings.Fields(o.command),
 		Entrypoint: strings.Fields(o.entrypoint),
 		User:       o.user,
 	}
-	if o.entrypoint != "" {
-		file.Config.Cmd = nil
+	if o.entrypoint == "" && o.command == "" {
+		file.Config.Cmd = []string{"sh"}
 	}
 	return mutate.ConfigFile(image, file)
 }

@@ -40,7 +40,7 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := file.Config; got.User != "7" || len(got.Entrypoint) != 2 || got.Cmd != nil {
+	if got := file.Config; got.User != "7" || len(got.Entrypoint) != 2 || len(got.Cmd) != 0 {
 		t.Errorf("config is %+v", got)
 	}
 	modes := map[string]int64{}

@@ -36,7 +36,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inMemory := &transport{}
+	inMemory := &transport{user: self}
 	s.rest = loopback(inMemory)
 	if s.client, err = kubernetes.NewForConfig(s.rest); err != nil {
 		return err
@@ -63,6 +63,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	serveOpenAPI(generic, config)
 	generic.ShutdownTimeout = drainTimeout
 	inMemory.handler = generic.Handler
+	s.handler, s.admit = generic.Handler, admit
 	s.serve = generic.PrepareRun().RunWithContext
 	return nil
 }

@@ -31,17 +31,18 @@ func newAuthenticator(clients dynamiccertificates.CAContentProvider) authenticat
 		conditions = append(conditions, apiserver.AnonymousAuthCondition{Path: p})
 	}
 	known := group.NewAuthenticatedGroupAdder(union.New(
-		authenticator.RequestFunc(authenticateSelf),
+		authenticator.RequestFunc(authenticateInProcess),
 		x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion),
 	))
 	return union.New(known, anonymous.NewAuthenticator(conditions))
 }
 
-func authenticateSelf(req *http.Request) (*authenticator.Response, bool, error) {
-	if req.Context().Value(inProcess{}) == nil {
+func authenticateInProcess(req *http.Request) (*authenticator.Response, bool, error) {
+	u, ok := req.Context().Value(inProcess{}).(user.Info)
+	if !ok {
 		return nil, false, nil
 	}
-	return &authenticator.Response{User: self}, true, nil
+	return &authenticator.Response{User: u}, true, nil
 }
 
 // newAuthorizer lets administrators do everything, and everyone see the

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"github.com/garrison-project/garrison/internal/server/pki"
 )
 
+// pkiDir is where a server with the data directory dataDir keeps its keys.
+func pkiDir(dataDir string) string { return filepath.Join(dataDir, "pki") }
+
 // ensureKeys makes or renews keys, certificates and the administrator's
 // kubeconfig, by the time now.
 func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
@@ -23,10 +27,12 @@ func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
 		return nil, err
 	}
 	keys, err := pki.Ensure(pki.Config{
-		Dir:   filepath.Join(s.cfg.DataDir, "pki"),
+		Dir:   pkiDir(s.cfg.DataDir),
 		Hosts: hosts,
 		Admin: pkix.Name{CommonName: "garrison-admin", Organization: []string{user.SystemPrivilegedGroup}},
-		Now:   now,
+		// Agents know an API server by this name.
+		Caller: pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{user.SystemPrivilegedGroup}},
+		Now:    now,
 	})
 	if err != nil {
 		return nil, err
@@ -44,7 +50,8 @@ func (s *Server) renewKeys(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if _, err := s.ensureKeys(now); err != nil {
+			_, err := s.ensureKeys(now)
+			if err := errors.Join(err, s.renewNodes(now)); err != nil {
 				klog.FromContext(ctx).Error(err, "Failed to renew certificates, will try again", "in", renewInterval)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -62,8 +64,11 @@ type Server struct {
 	store    *store.Store
 	listener net.Listener
 	keys     *pki.Files
+	nodes    nodeCertificates
 
 	served    *kinds.Set
+	admit     admission.Interface
+	handler   http.Handler
 	serve     func(context.Context) error
 	rest      *rest.Config
 	client    kubernetes.Interface

@@ -75,7 +75,7 @@ func TestStoppedWatchLeavesTheServer(t *testing.T) {
 	ended := make(chan struct{})
 	inner := shared.rest.Transport.(*transport).handler
 	config := shared.RESTConfig()
-	config.Transport = &transport{handler: endOfRequest{inner, ended}}
+	config.Transport = &transport{user: self, handler: endOfRequest{inner, ended}}
 	w, err := kubernetes.NewForConfigOrDie(config).CoreV1().ConfigMaps(ns).Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

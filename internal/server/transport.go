@@ -7,21 +7,24 @@ import (
 	"net/http"
 	"sync"
 
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/klog/v2"
 )
 
-// inProcess marks the context of requests that this process makes of itself.
-// Nothing that comes over the network can carry it.
+// inProcess is the key, in the context of requests that this process makes of
+// itself, of the user that makes them. Nothing that comes over the network can
+// carry it.
 type inProcess struct{}
 
-// transport is a RoundTripper that calls the API server's handler directly. It
-// must be given the handler before the first request.
+// transport is a RoundTripper that calls the API server's handler directly, as
+// a user. It must be given the handler before the first request.
 type transport struct {
+	user    user.Info
 	handler http.Handler
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), inProcess{}, true))
+	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), inProcess{}, t.user))
 	served := req.Clone(ctx)
 	served.RequestURI = req.URL.RequestURI()
 	served.RemoteAddr = "127.0.0.1:0"

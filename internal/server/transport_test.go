@@ -25,13 +25,13 @@ func get(t *testing.T, ctx context.Context, h http.HandlerFunc) (*http.Response,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&transport{handler: h}).RoundTrip(req)
+	return (&transport{user: self, handler: h}).RoundTrip(req)
 }
 
 func TestTransportStreams(t *testing.T) {
 	more := make(chan struct{})
 	resp, err := get(t, t.Context(), func(w http.ResponseWriter, req *http.Request) {
-		if req.RequestURI != "/a?b=c" || req.Context().Value(inProcess{}) == nil {
+		if req.RequestURI != "/a?b=c" || req.Context().Value(inProcess{}) != self {
 			t.Errorf("request %s, context %v", req.RequestURI, req.Context())
 		}
 		w.Header().Set("X-Test", "yes")

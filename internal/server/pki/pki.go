@@ -1,6 +1,7 @@
 // Package pki makes and keeps the keys and certificates of a control plane: its
-// authority, the certificate it serves with, and the administrator's. All are
-// ECDSA, made at first start, used again later, and renewed before they expire.
+// authority, the certificate it serves with, the administrator's, the one by
+// which it is known to agents, and those of nodes. All are ECDSA, made at first
+// start, used again later, and renewed before they expire.
 //
 // Who may do what with a certificate is left to package server.
 package pki
@@ -18,6 +19,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/util/cert"
@@ -40,6 +42,8 @@ type Config struct {
 	Hosts []string
 	// Admin is the subject of the administrator's certificate.
 	Admin pkix.Name
+	// Caller is the subject of the certificate that the server shows to agents.
+	Caller pkix.Name
 	// Now is the time by which certificates are judged.
 	Now time.Time
 }
@@ -52,6 +56,9 @@ type Files struct {
 	AuthorityFile string
 	// ServingFile holds the serving certificate and its key.
 	ServingFile string
+	// CallerFile holds the certificate that the server shows to agents, and its
+	// key.
+	CallerFile string
 	// AdminCert and AdminKey are the administrator's, in PEM.
 	AdminCert, AdminKey []byte
 }
@@ -63,7 +70,7 @@ func Ensure(c Config) (*Files, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of keys: %w", err)
 	}
-	ca, err := ensureAuthority(filepath.Join(c.Dir, "ca.pem"), c.Now)
+	ca, err := ensureAuthority(authorityFile(c.Dir), c.Now)
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
@@ -71,6 +78,7 @@ func Ensure(c Config) (*Files, error) {
 		Authority:     encode(ca.cert),
 		AuthorityFile: filepath.Join(c.Dir, "ca.crt"),
 		ServingFile:   filepath.Join(c.Dir, "serving.pem"),
+		CallerFile:    filepath.Join(c.Dir, "agent-client.pem"),
 	}
 	if err := WriteFile(f.AuthorityFile, f.Authority); err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
@@ -78,12 +86,15 @@ func Ensure(c Config) (*Files, error) {
 	serving := template{
 		subject: pkix.Name{CommonName: "garrison"},
 		hosts:   c.Hosts,
-		usage:   x509.ExtKeyUsageServerAuth,
+		usage:   serverUsage,
 	}
 	if _, err := ca.ensure(f.ServingFile, serving, c.Now); err != nil {
 		return nil, fmt.Errorf("serving certificate: %w", err)
 	}
-	admin, err := ca.ensure(filepath.Join(c.Dir, "admin.pem"), template{subject: c.Admin, usage: x509.ExtKeyUsageClientAuth}, c.Now)
+	if _, err := ca.ensure(f.CallerFile, template{subject: c.Caller, usage: clientUsage}, c.Now); err != nil {
+		return nil, fmt.Errorf("certificate towards agents: %w", err)
+	}
+	admin, err := ca.ensure(filepath.Join(c.Dir, "admin.pem"), template{subject: c.Admin, usage: clientUsage}, c.Now)
 	if err != nil {
 		return nil, fmt.Errorf("administrator's certificate: %w", err)
 	}
@@ -91,6 +102,8 @@ func Ensure(c Config) (*Files, error) {
 	f.AdminKey, err = keyutil.MarshalPrivateKeyToPEM(admin.key)
 	return f, err
 }
+
+func authorityFile(dir string) string { return filepath.Join(dir, "ca.pem") }
 
 // pair is a certificate and its key.
 type pair struct {
@@ -102,15 +115,27 @@ type pair struct {
 type template struct {
 	subject pkix.Name
 	hosts   []string
-	usage   x509.ExtKeyUsage
+	usage   []x509.ExtKeyUsage
 }
 
+var (
+	serverUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	clientUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	bothUsages  = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+)
+
 func ensureAuthority(file string, now time.Time) (pair, error) {
-	data, err := os.ReadFile(file)
-	switch {
-	case os.IsNotExist(err):
+	p, err := readAuthority(file, now)
+	if os.IsNotExist(err) {
 		return createAuthority(file, now)
-	case err != nil:
+	}
+	return p, err
+}
+
+// readAuthority reads an authority that can still be used.
+func readAuthority(file string, now time.Time) (pair, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
 		return pair{}, err
 	}
 	p, err := parse(data)
@@ -137,7 +162,11 @@ func createAuthority(file string, now time.Time) (pair, error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
-	return pair{cert: t, key: key}.issue(file, t, key)
+	p, err := pair{cert: t, key: key}.issue(t, key)
+	if err != nil {
+		return pair{}, err
+	}
+	return p, p.write(file)
 }
 
 // ensure returns the pair in file if it fits t, or else a new one that is then
@@ -150,6 +179,15 @@ func (ca pair) ensure(file string, t template, now time.Time) (pair, error) {
 	if p, err := parse(data); err == nil && ca.fits(p.cert, t, now) {
 		return p, nil
 	}
+	p, err := ca.make(t, now)
+	if err != nil {
+		return pair{}, err
+	}
+	return p, p.write(file)
+}
+
+// make makes a pair that fits t.
+func (ca pair) make(t template, now time.Time) (pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return pair{}, err
@@ -160,7 +198,7 @@ func (ca pair) ensure(file string, t template, now time.Time) (pair, error) {
 		NotBefore:    now.Add(-backdated),
 		NotAfter:     now.Add(certificateLife),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{t.usage},
+		ExtKeyUsage:  t.usage,
 	}
 	for _, h := range t.hosts {
 		if ip := net.ParseIP(h); ip != nil {
@@ -169,12 +207,12 @@ func (ca pair) ensure(file string, t template, now time.Time) (pair, error) {
 			c.DNSNames = append(c.DNSNames, h)
 		}
 	}
-	return ca.issue(file, c, key)
+	return ca.issue(c, key)
 }
 
 // fits tells whether c can go on being used for t.
 func (ca pair) fits(c *x509.Certificate, t template, now time.Time) bool {
-	if c.CheckSignatureFrom(ca.cert) != nil || c.Subject.String() != t.subject.String() {
+	if c.CheckSignatureFrom(ca.cert) != nil || c.Subject.String() != t.subject.String() || !slices.Equal(c.ExtKeyUsage, t.usage) {
 		return false
 	}
 	for _, h := range t.hosts {
@@ -185,23 +223,23 @@ func (ca pair) fits(c *x509.Certificate, t template, now time.Time) bool {
 	return now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-certificateLife/3))
 }
 
-// issue signs c for key and writes both into one file, so that they cannot
-// come apart.
-func (ca pair) issue(file string, c *x509.Certificate, key *ecdsa.PrivateKey) (pair, error) {
+// issue signs c for key.
+func (ca pair) issue(c *x509.Certificate, key *ecdsa.PrivateKey) (pair, error) {
 	der, err := x509.CreateCertificate(rand.Reader, c, ca.cert, key.Public(), ca.key)
 	if err != nil {
 		return pair{}, err
 	}
-	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
-	if err != nil {
-		return pair{}, err
-	}
 	signed, err := x509.ParseCertificate(der)
+	return pair{signed, key}, err
+}
+
+// write puts certificate and key into one file, so that they cannot come apart.
+func (p pair) write(file string) error {
+	key, err := keyutil.MarshalPrivateKeyToPEM(p.key)
 	if err != nil {
-		return pair{}, err
+		return err
 	}
-	data := append(encode(signed), keyPEM...)
-	return pair{signed, key}, WriteFile(file, data)
+	return WriteFile(file, append(encode(p.cert), key...))
 }
 
 func encode(c *x509.Certificate) []byte {

@@ -17,10 +17,11 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func config(dir string) Config {
 	return Config{
-		Dir:   dir,
-		Hosts: []string{"localhost", "127.0.0.1"},
-		Admin: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
-		Now:   start,
+		Dir:    dir,
+		Hosts:  []string{"localhost", "127.0.0.1"},
+		Admin:  pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
+		Caller: pkix.Name{CommonName: "caller"},
+		Now:    start,
 	}
 }
 
@@ -80,7 +81,7 @@ func TestFirst(t *testing.T) {
 		t.Error("the authority's public file is not its certificate alone")
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 5 {
 		t.Errorf("files %v, %v", files, err)
 	}
 	for _, file := range files {

@@ -1,9 +1,13 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -45,4 +49,56 @@ func (a access) addTo(file string) error {
 		return fmt.Errorf("write kubeconfig: %w", err)
 	}
 	return nil
+}
+
+// NodeAccess is how the agent of a node on another machine is to reach a server.
+type NodeAccess struct {
+	// DataDir is the server's, which need not run.
+	DataDir string
+	// URL is where the agent finds the server.
+	URL string
+	// Name is the node's.
+	Name string
+	// IPs are the addresses by which the node is reached, beside its name.
+	IPs []net.IP
+}
+
+// ErrNoAuthority says that a data directory has no certificate authority yet.
+var ErrNoAuthority = errors.New("no certificate authority")
+
+// Kubeconfig makes a kubeconfig with a certificate of the node, which the agent
+// also serves with.
+func (a NodeAccess) Kubeconfig(now time.Time) ([]byte, error) {
+	machine, err := nodeMachine(a.Name, a.IPs)
+	if err != nil {
+		return nil, err
+	}
+	issued, err := pki.IssueMachine(pkiDir(a.DataDir), machine, now)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s", ErrNoAuthority, pkiDir(a.DataDir))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the certificate of node %s: %w", a.Name, err)
+	}
+	user := machine.Subject.CommonName
+	config := clientcmdapi.NewConfig()
+	config.Clusters[contextName] = &clientcmdapi.Cluster{Server: a.URL, CertificateAuthorityData: issued.Authority}
+	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: issued.Certificate, ClientKeyData: issued.Key}
+	config.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: user}
+	config.CurrentContext = contextName
+	return clientcmd.Write(*config)
+}
+
+// KnownURL reads where a server is reached from the kubeconfig of its
+// administrator.
+func KnownURL(kubeconfig string) (string, error) {
+	config, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		return "", err
+	}
+	cluster := config.Clusters[contextName]
+	if cluster == nil {
+		return "", fmt.Errorf("%s has no cluster %q", kubeconfig, contextName)
+	}
+	return cluster.Server, nil
 }

@@ -107,15 +107,14 @@ type SandboxConfig struct {
 	DNS      DNS
 	// LogDirectory is the pod's, on the machine.
 	LogDirectory string
-	// Overhead and Resources are the sums of the pod, for its control group.
-	Resources corev1.ResourceRequirements
 }
 
 // DNS is the contents of a resolv.conf.
 type DNS struct{ Servers, Searches, Options []string }
 
 // ContainerConfig is all that is needed to start a container. What the
-// container says itself is read from its spec.
+// container says itself is read from its spec. The file of the termination
+// message is the runtime's own affair, unless a mount is in its place.
 type ContainerConfig struct {
 	Pod *corev1.Pod
 	// Spec is that of the container; of an ephemeral one, its common part.
@@ -135,9 +134,8 @@ type ContainerConfig struct {
 	TargetContainer string
 	// LogDirectory is the pod's, as the sandbox has it.
 	LogDirectory string
-	// NodeAllocatable limits what a container without limits may be told it has;
-	// used for the OOM score.
-	NodeMemory int64 // bytes
+	// NodeMemory is the machine's, in bytes; the OOM score depends on it.
+	NodeMemory int64
 }
 
 // EnvVar is a variable with its value resolved.

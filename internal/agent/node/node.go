@@ -113,6 +113,7 @@ type Node struct {
 	// What follows belongs to the step of its key.
 	registered bool
 	reported   time.Time
+	written    *corev1.Node // as the last write left it
 	seen       []agent.Image // images, as listed last
 	listed     time.Time
 	storage    machine.Filesystem // as read last

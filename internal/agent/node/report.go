@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/component-helpers/apimachinery/lease"
 	"k8s.io/component-helpers/node/util"
 	"k8s.io/klog/v2"
@@ -62,7 +63,7 @@ func (n *Node) stepStatus(ctx context.Context) (time.Time, error) {
 		n.registered = true
 	}
 	// Until the informer has the node, which calls for a step of its own.
-	v.Node = n.Current()
+	v.Node = n.latest()
 	if v.Node == nil {
 		return v.Now.Add(lookInterval), nil
 	}
@@ -227,10 +228,26 @@ func (n *Node) write(ctx context.Context, old *corev1.Node, status corev1.NodeSt
 	}
 	fresh := old.DeepCopy()
 	fresh.Status = status
-	if _, _, err := util.PatchNodeStatus(n.Client.CoreV1(), types.NodeName(n.Settings.Name), old, fresh); err != nil {
+	written, _, err := util.PatchNodeStatus(n.Client.CoreV1(), types.NodeName(n.Settings.Name), old, fresh)
+	if err != nil {
 		return fmt.Errorf("report the status of node %s: %w", n.Settings.Name, err)
 	}
+	n.written = written
 	return nil
+}
+
+// latest is the Node as last seen or last written, whichever is newer; nil if
+// there is none.
+func (n *Node) latest() *corev1.Node {
+	seen := n.Current()
+	if seen == nil || n.written == nil || seen.UID != n.written.UID {
+		return seen
+	}
+	order, err := resourceversion.CompareResourceVersion(seen.ResourceVersion, n.written.ResourceVersion)
+	if err != nil || order >= 0 {
+		return seen
+	}
+	return n.written
 }
 
 // changed compares two statuses. That time has passed is no change.

@@ -113,12 +113,15 @@ type Node struct {
 	// What follows belongs to the step of its key.
 	registered bool
 	reported   time.Time
-	written    *corev1.Node // as the last write left it
-	seen       []agent.Image // images, as listed last
-	listed     time.Time
-	storage    machine.Filesystem // as read last
-	gauge      gauge
-	album      album
+	// written is the Node as the last write left it, replaced the version that it
+	// took the place of.
+	written  *corev1.Node
+	replaced string
+	seen     []agent.Image // images, as listed last
+	listed   time.Time
+	storage  machine.Filesystem // as read last
+	gauge    gauge
+	album    album
 
 	mu       sync.Mutex
 	pressure Pressure

@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/component-helpers/apimachinery/lease"
 	"k8s.io/component-helpers/node/util"
 	"k8s.io/klog/v2"
@@ -232,22 +231,18 @@ func (n *Node) write(ctx context.Context, old *corev1.Node, status corev1.NodeSt
 	if err != nil {
 		return fmt.Errorf("report the status of node %s: %w", n.Settings.Name, err)
 	}
-	n.written = written
+	n.written, n.replaced = written, old.ResourceVersion
 	return nil
 }
 
-// latest is the Node as last seen or last written, whichever is newer; nil if
-// there is none.
+// latest is the Node as last seen, or as last written while nothing has been seen
+// since; nil if there is none.
 func (n *Node) latest() *corev1.Node {
 	seen := n.Current()
-	if seen == nil || n.written == nil || seen.UID != n.written.UID {
-		return seen
+	if seen != nil && n.written != nil && seen.UID == n.written.UID && seen.ResourceVersion == n.replaced {
+		return n.written
 	}
-	order, err := resourceversion.CompareResourceVersion(seen.ResourceVersion, n.written.ResourceVersion)
-	if err != nil || order >= 0 {
-		return seen
-	}
-	return n.written
+	return seen
 }
 
 // changed compares two statuses. That time has passed is no change.

@@ -1,0 +1,98 @@
+package containerd
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// machine is what a machine can do, as far as it matters here.
+type machine struct {
+	// snapshotter is overlayfs, or native where overlays cannot be mounted.
+	snapshotter string
+	// sysResource says that the OOM score of a process may be lowered.
+	sysResource bool
+}
+
+func lookAtMachine(root string) (machine, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return machine{}, fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	m := machine{snapshotter: "overlayfs", sysResource: hasCapability(string(status), unix.CAP_SYS_RESOURCE)}
+	if !canOverlay(root) {
+		m.snapshotter = "native"
+	}
+	return m, nil
+}
+
+// hasCapability reads the effective capabilities in a /proc/PID/status.
+func hasCapability(status string, capability int) bool {
+	for line := range strings.Lines(status) {
+		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			set, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			return err == nil && set&(1<<capability) != 0
+		}
+	}
+	return false
+}
+
+// canOverlay tries to mount an overlay on the file system of a folder. Some
+// cannot be the upper one, such as an overlay.
+func canOverlay(dir string) bool {
+	try, err := os.MkdirTemp(dir, "overlay-")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(try)
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(try, name), 0o700); err != nil {
+			return false
+		}
+	}
+	// A whiteout is what file systems without the right features fail at.
+	if err := os.WriteFile(filepath.Join(try, "lower", "file"), nil, 0o600); err != nil {
+		return false
+	}
+	merged := filepath.Join(try, "merged")
+	options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", try)
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		return false
+	}
+	removed := os.Remove(filepath.Join(merged, "file"))
+	return unix.Unmount(merged, unix.MNT_DETACH) == nil && removed == nil
+}
+
+// enableForwarding lets the kernel pass packets between pods and the world.
+func enableForwarding(ranges []netip.Prefix) error {
+	for _, r := range ranges {
+		setting := "/proc/sys/net/ipv4/ip_forward"
+		if r.Addr().Is6() {
+			setting = "/proc/sys/net/ipv6/conf/all/forwarding"
+		}
+		if value, err := os.ReadFile(setting); err == nil && strings.TrimSpace(string(value)) == "1" {
+			continue
+		}
+		if err := os.WriteFile(setting, []byte("1"), 0o644); err != nil {
+			return fmt.Errorf("let the kernel forward packets of pods: set %s to 1: %w", setting, err)
+		}
+	}
+	return nil
+}
+
+// forwardingDropped says whether the machine drops forwarded packets that no
+// rule accepts, as one with Docker does.
+func forwardingDropped(iptables string) (bool, error) {
+	out, err := exec.Command(iptables, "-S", "FORWARD").Output()
+	if err != nil {
+		return false, fmt.Errorf("ask iptables whether packets are forwarded: %w", err)
+	}
+	policy, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(policy) != "-P FORWARD ACCEPT", nil
+}

@@ -1,0 +1,134 @@
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/garrison-project/garrison/internal/agent/pause"
+)
+
+const (
+	// pollPeriod is how often a containerd that starts is asked, and askLimit how
+	// long one answer may take.
+	pollPeriod = 20 * time.Millisecond
+	askLimit   = 5 * time.Second
+)
+
+// dial connects to a socket; nothing is sent before the first call.
+func dial(socket string) (*grpc.ClientConn, error) {
+	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", socket, err)
+	}
+	return connection, nil
+}
+
+// awaitReady returns once CRI answers, or the process ends, or ctx is done.
+func awaitReady(ctx context.Context, l layout, p *process) error {
+	return poll(ctx, func() error {
+		select {
+		case <-p.exited:
+			return final{fmt.Errorf("containerd ended at once: %w", describeExit(p.err, l.log))}
+		default:
+			// A connection made before the socket is there would back off.
+			return askStatus(ctx, l.socket)
+		}
+	})
+}
+
+func askStatus(ctx context.Context, socket string) error {
+	connection, err := dial(socket)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	_, err = runtimeapi.NewRuntimeServiceClient(connection).Status(ctx, &runtimeapi.StatusRequest{})
+	return err
+}
+
+// final is an error after which asking again is of no use.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// poll asks until there is no error, or a final one, or ctx is done.
+func poll(ctx context.Context, ask func() error) error {
+	ticker := time.NewTicker(pollPeriod)
+	defer ticker.Stop()
+	for {
+		err := ask()
+		if err == nil || errors.As(err, new(final)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; the last answer was: %w", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// providePause imports the pause image unless it is there, and returns once CRI
+// knows it, which is some time after the import.
+func (c *Containerd) providePause(ctx context.Context) error {
+	connection, err := dial(c.layout.socket)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	images := runtimeapi.NewImageServiceClient(connection)
+	present := func() error {
+		spec := &runtimeapi.ImageSpec{Image: pause.Image}
+		answer, err := images.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: spec})
+		if err == nil && answer.Image == nil {
+			err = errors.New("the image is not there")
+		}
+		return err
+	}
+	if present() == nil {
+		return nil
+	}
+	var archive bytes.Buffer
+	if err := pause.WriteArchive(&archive, runtime.GOARCH); err != nil {
+		return err
+	}
+	if err := writeFile(c.layout.pause, archive.Bytes()); err != nil {
+		return fmt.Errorf("write the pause image: %w", err)
+	}
+	if err := c.loader().load(ctx, c.layout.pause); err != nil {
+		return fmt.Errorf("import the pause image: %w", err)
+	}
+	if err := poll(ctx, present); err != nil {
+		return fmt.Errorf("import the pause image: %w", err)
+	}
+	return nil
+}
+
+// describeExit adds the last words in a log to why a process ended.
+func describeExit(err error, log string) error {
+	if err == nil {
+		err = errors.New("exit status 0")
+	}
+	content, readErr := os.ReadFile(log)
+	if readErr != nil {
+		return err
+	}
+	const words = 2048
+	content = content[max(0, len(content)-words):]
+	if lines := strings.Split(strings.TrimSpace(string(content)), "\n"); lines[0] != "" {
+		err = fmt.Errorf("%w; its log %s ends with: %s", err, log, strings.Join(lines[max(0, len(lines)-3):], "; "))
+	}
+	return err
+}

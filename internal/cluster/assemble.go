@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"k8s.io/client-go/informers"
@@ -12,6 +13,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent/simulated"
 	"github.com/garrison-project/garrison/internal/controller/daemonset"
 	"github.com/garrison-project/garrison/internal/controller/namespace"
+	"github.com/garrison-project/garrison/internal/controller/nodeipam"
 	"github.com/garrison-project/garrison/internal/controller/nodelife"
 	"github.com/garrison-project/garrison/internal/controller/ownergc"
 	"github.com/garrison-project/garrison/internal/controller/podgc"
@@ -39,6 +41,7 @@ type workplace struct {
 	writer    writer.Writer
 	rootCA    []byte        // PEM, for the config map that every namespace gets
 	grace     time.Duration // of nodes that are silent; 0 means the default
+	podRange  netip.Prefix  // that nodes get parts of; the zero value means the default
 }
 
 // maker makes a part.
@@ -64,6 +67,9 @@ var makers = []maker{
 	}},
 	{"node-lifecycle-controller", func(w workplace) (runner, error) {
 		return nodelife.New(nodelife.Options{Client: w.client, Informers: w.informers, Writer: w.writer, GracePeriod: w.grace})
+	}},
+	{"node-ipam-controller", func(w workplace) (runner, error) {
+		return nodeipam.New(nodeipam.Options{Client: w.client, Informers: w.informers, ClusterCIDR: w.podRange})
 	}},
 	{"pod-garbage-collector-controller", func(w workplace) (runner, error) {
 		return podgc.New(podgc.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
@@ -92,6 +98,7 @@ func assemble(s *server.Server, cfg Config) ([]part, error) {
 		writer:    s.Writer(),
 		rootCA:    s.CABundle(),
 		grace:     cfg.NodeMonitorGracePeriod,
+		podRange:  cfg.ClusterCIDR,
 	}, cfg.Controllers.wants)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
@@ -25,6 +26,9 @@ type Config struct {
 	// NodeMonitorGracePeriod is how long a node may be silent before it counts
 	// as unreachable; by default what Kubernetes has.
 	NodeMonitorGracePeriod time.Duration
+	// ClusterCIDR is the range that nodes get parts of for the addresses of their
+	// pods; by default 10.88.0.0/16.
+	ClusterCIDR netip.Prefix
 	// Controllers are the parts to run beside the server, by default all.
 	Controllers Selection
 }

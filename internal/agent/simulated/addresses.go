@@ -11,7 +11,7 @@ import (
 var (
 	createdNodes = netip.MustParsePrefix("10.0.0.0/13")
 	adoptedNodes = netip.MustParsePrefix("10.8.0.0/13")
-	podRange     = netip.MustParsePrefix("10.64.0.0/10")
+	podRange     = netip.MustParsePrefix("10.64.0.0/12")
 )
 
 // addressPool hands out addresses, each to one holder at a time, and the same

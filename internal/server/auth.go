@@ -32,7 +32,7 @@ func newAuthenticator(clients dynamiccertificates.CAContentProvider) authenticat
 	}
 	known := group.NewAuthenticatedGroupAdder(union.New(
 		authenticator.RequestFunc(authenticateInProcess),
-		x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion),
+		rememberCertificates(x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion)),
 	))
 	return union.New(known, anonymous.NewAuthenticator(conditions))
 }

@@ -136,9 +136,9 @@ func (w *world) container(t *testing.T, d *datadriven.TestData, codec runtime.De
 		in.Pod.Spec.EnableServiceLinks = &no
 	}
 	before := [2]any{in.Pod.DeepCopy(), in.Container.DeepCopy()}
-	env, err := Resolve(t.Context(), in)
+	env, err := Env(t.Context(), in)
 	for range 20 {
-		again, errAgain := Resolve(t.Context(), in)
+		again, errAgain := Env(t.Context(), in)
 		if !reflect.DeepEqual(env, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
 			d.Fatalf(t, "another answer to the same question")
 		}

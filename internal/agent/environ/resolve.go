@@ -37,72 +37,72 @@ type Sources interface {
 	File(ctx context.Context, pod *corev1.Pod, volume, path string) ([]byte, error)
 }
 
-// Resolve gives the environment, each name once: envFrom in its order and by key,
+// Env gives the environment, each name once: envFrom in its order and by key,
 // then env in its order, then those of services that are not set otherwise.
-func Resolve(ctx context.Context, in Input) ([]agent.EnvVar, error) {
-	r := resolver{in: &in, values: map[string]string{}, services: serviceVariables(in.Pod, in.Services)}
+func Env(ctx context.Context, in Input) ([]agent.EnvVar, error) {
+	g := gathering{in: &in, values: map[string]string{}, services: serviceVariables(in.Pod, in.Services)}
 	for i := range in.Container.EnvFrom {
-		if err := r.importAll(ctx, &in.Container.EnvFrom[i]); err != nil {
+		if err := g.importAll(ctx, &in.Container.EnvFrom[i]); err != nil {
 			return nil, err
 		}
 	}
 	for i := range in.Container.Env {
 		v := &in.Container.Env[i]
-		value, set, err := r.value(ctx, v)
+		value, set, err := g.value(ctx, v)
 		if err != nil {
 			return nil, err
 		}
 		if set {
-			r.set(v.Name, value)
+			g.set(v.Name, value)
 		}
 	}
-	out := make([]agent.EnvVar, 0, len(r.order)+len(r.services))
-	for _, name := range r.order {
-		out = append(out, agent.EnvVar{Name: name, Value: r.values[name]})
+	out := make([]agent.EnvVar, 0, len(g.order)+len(g.services))
+	for _, name := range g.order {
+		out = append(out, agent.EnvVar{Name: name, Value: g.values[name]})
 	}
-	for _, v := range r.services {
-		if _, taken := r.values[v.Name]; !taken {
+	for _, v := range g.services {
+		if _, taken := g.values[v.Name]; !taken {
 			out = append(out, v)
 		}
 	}
 	return out, nil
 }
 
-// resolver gathers the variables of one container.
-type resolver struct {
+// gathering is the variables of one container so far.
+type gathering struct {
 	in       *Input
 	values   map[string]string
 	order    []string // of values, by first appearance
 	services []agent.EnvVar
 }
 
-func (r *resolver) set(name, value string) {
-	if _, known := r.values[name]; !known {
-		r.order = append(r.order, name)
+func (g *gathering) set(name, value string) {
+	if _, known := g.values[name]; !known {
+		g.order = append(g.order, name)
 	}
-	r.values[name] = value
+	g.values[name] = value
 }
 
 // find sees the variables set so far, which hide those of services.
-func (r *resolver) find(name string) (string, bool) {
-	if value, found := r.values[name]; found {
+func (g *gathering) find(name string) (string, bool) {
+	if value, found := g.values[name]; found {
 		return value, true
 	}
-	return among(r.services)(name)
+	return among(g.services)(name)
 }
 
 // importAll sets all that a ConfigMap or Secret has.
-func (r *resolver) importAll(ctx context.Context, from *corev1.EnvFromSource) error {
+func (g *gathering) importAll(ctx context.Context, from *corev1.EnvFromSource) error {
 	var data map[string]string
-	switch namespace := r.in.Pod.Namespace; {
+	switch namespace := g.in.Pod.Namespace; {
 	case from.ConfigMapRef != nil:
-		object, err := r.in.Sources.ConfigMap(ctx, namespace, from.ConfigMapRef.Name)
+		object, err := g.in.Sources.ConfigMap(ctx, namespace, from.ConfigMapRef.Name)
 		if err != nil {
 			return unlessOptional(err, from.ConfigMapRef.Optional)
 		}
 		data = object.Data
 	case from.SecretRef != nil:
-		object, err := r.in.Sources.Secret(ctx, namespace, from.SecretRef.Name)
+		object, err := g.in.Sources.Secret(ctx, namespace, from.SecretRef.Name)
 		if err != nil {
 			return unlessOptional(err, from.SecretRef.Optional)
 		}
@@ -114,36 +114,36 @@ func (r *resolver) importAll(ctx context.Context, from *corev1.EnvFromSource) er
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		r.set(from.Prefix+key, data[key])
+		g.set(from.Prefix+key, data[key])
 	}
 	return nil
 }
 
 // value gives the value of one variable, and whether it is set at all.
-func (r *resolver) value(ctx context.Context, v *corev1.EnvVar) (value string, set bool, err error) {
+func (g *gathering) value(ctx context.Context, v *corev1.EnvVar) (value string, set bool, err error) {
 	from := v.ValueFrom
 	switch {
 	case v.Value != "" || from == nil:
-		return expand(v.Value, r.find), true, nil
+		return expand(v.Value, g.find), true, nil
 	case from.FieldRef != nil:
-		value, err = field(r.in, from.FieldRef)
+		value, err = field(g.in, from.FieldRef)
 	case from.ResourceFieldRef != nil:
 		value, err = Resource(ResourceWish{
-			Pod: r.in.Pod, Container: r.in.Container, Ref: from.ResourceFieldRef, Allocatable: r.in.Allocatable,
+			Pod: g.in.Pod, Container: g.in.Container, Ref: from.ResourceFieldRef, Allocatable: g.in.Allocatable,
 		})
 	case from.ConfigMapKeyRef != nil:
-		return r.configMapKey(ctx, from.ConfigMapKeyRef)
+		return g.configMapKey(ctx, from.ConfigMapKeyRef)
 	case from.SecretKeyRef != nil:
-		return r.secretKey(ctx, from.SecretKeyRef)
+		return g.secretKey(ctx, from.SecretKeyRef)
 	case from.FileKeyRef != nil:
-		return r.fileKey(ctx, from.FileKeyRef)
+		return g.fileKey(ctx, from.FileKeyRef)
 	}
 	return value, err == nil, err
 }
 
-func (r *resolver) configMapKey(ctx context.Context, ref *corev1.ConfigMapKeySelector) (string, bool, error) {
-	namespace := r.in.Pod.Namespace
-	object, err := r.in.Sources.ConfigMap(ctx, namespace, ref.Name)
+func (g *gathering) configMapKey(ctx context.Context, ref *corev1.ConfigMapKeySelector) (string, bool, error) {
+	namespace := g.in.Pod.Namespace
+	object, err := g.in.Sources.ConfigMap(ctx, namespace, ref.Name)
 	if err != nil {
 		return "", false, unlessOptional(err, ref.Optional)
 	}
@@ -154,9 +154,9 @@ func (r *resolver) configMapKey(ctx context.Context, ref *corev1.ConfigMapKeySel
 	return value, found, nil
 }
 
-func (r *resolver) secretKey(ctx context.Context, ref *corev1.SecretKeySelector) (string, bool, error) {
-	namespace := r.in.Pod.Namespace
-	object, err := r.in.Sources.Secret(ctx, namespace, ref.Name)
+func (g *gathering) secretKey(ctx context.Context, ref *corev1.SecretKeySelector) (string, bool, error) {
+	namespace := g.in.Pod.Namespace
+	object, err := g.in.Sources.Secret(ctx, namespace, ref.Name)
 	if err != nil {
 		return "", false, unlessOptional(err, ref.Optional)
 	}
@@ -167,8 +167,8 @@ func (r *resolver) secretKey(ctx context.Context, ref *corev1.SecretKeySelector)
 	return string(value), found, nil
 }
 
-func (r *resolver) fileKey(ctx context.Context, ref *corev1.FileKeySelector) (string, bool, error) {
-	text, err := r.in.Sources.File(ctx, r.in.Pod, ref.VolumeName, ref.Path)
+func (g *gathering) fileKey(ctx context.Context, ref *corev1.FileKeySelector) (string, bool, error) {
+	text, err := g.in.Sources.File(ctx, g.in.Pod, ref.VolumeName, ref.Path)
 	if errors.Is(err, fs.ErrNotExist) && isTrue(ref.Optional) {
 		return "", false, nil
 	}

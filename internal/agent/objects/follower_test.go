@@ -102,6 +102,12 @@ func following(t *testing.T, s *script, body func(show func() string)) {
 	})
 }
 
+// pass lets time go by in the bubble.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func expect(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got != want {
@@ -152,19 +158,19 @@ func TestFollowerOutlivesErrors(t *testing.T) {
 	following(t, s, func(show func() string) {
 		expect(t, "refused", show(), forbidden.Error())
 		s.change(func() { s.getErr = nil; s.object = version("1", false) })
-		time.Sleep(time.Second) // of the bubble
+		pass(time.Second)
 		expect(t, "allowed", show(), "version 1")
 
 		s.change(func() { s.getErr = errors.New("connection refused") })
 		s.watcher.Stop()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		expect(t, "not reached", show(), "version 1")
 		if s.gets > 200 {
 			t.Errorf("asked %d times in an hour", s.gets)
 		}
 
 		s.change(func() { s.getErr = nil; s.object = version("2", false) })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		expect(t, "reached again", show(), "version 2")
 	})
 }
@@ -174,13 +180,13 @@ func TestFollowerReadsAgainIfTheWatchFails(t *testing.T) {
 	following(t, s, func(show func() string) {
 		expect(t, "read", show(), "version 1")
 		s.change(func() { s.object = version("2", false) })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		expect(t, "read again", show(), "version 2")
 		s.change(func() { s.watchErr = nil })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		s.watcher.Error(&metav1.Status{Reason: metav1.StatusReasonExpired})
 		s.change(func() { s.object = version("3", false) })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		expect(t, "after the watch expired", show(), "version 3")
 	})
 }
@@ -189,14 +195,14 @@ func TestFollowerStopsAtTheImmutable(t *testing.T) {
 	s := &script{object: version("1", true)}
 	following(t, s, func(show func() string) {
 		expect(t, "read", show(), "version 1")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		expect(t, "requests", fmt.Sprint(s.gets, s.watches), "1 0")
 	})
 	s = &script{object: version("1", false)}
 	following(t, s, func(show func() string) {
 		expect(t, "read", show(), "version 1")
 		s.watcher.Modify(version("2", true))
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		expect(t, "modified", show(), "version 2")
 		expect(t, "requests", fmt.Sprint(s.gets, s.watches), "1 1")
 	})

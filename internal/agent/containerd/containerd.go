@@ -91,9 +91,6 @@ func (c *Containerd) start(ctx context.Context) error {
 	if err := writeFile(l.config, content); err != nil {
 		return fmt.Errorf("write containerd's configuration: %w", err)
 	}
-	if err := setUpNetwork(l, c.config, c.programs); err != nil {
-		return err
-	}
 	logger.V(2).Info("Starting containerd", "program", c.programs.Containerd, "config", l.config, "socket", l.socket, "snapshotter", c.machine.snapshotter)
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 )
@@ -12,7 +11,7 @@ import (
 // DefaultDir is the Dir of a machine's usual agent.
 const DefaultDir = "/var/lib/garrison/agent"
 
-// Config says where a containerd lives and what its pod network is.
+// Config says where a containerd lives and whose its pod network is.
 type Config struct {
 	// Dir is the agent's folder; its subfolders containerd and cni are used.
 	Dir string
@@ -23,8 +22,6 @@ type Config struct {
 	// CNIConfDir has the configuration of a pod network that others made, which
 	// is left untouched. Empty means a bridge of our own.
 	CNIConfDir string
-	// PodCIDRs are the ranges of our own network, at most one of each family.
-	PodCIDRs []netip.Prefix
 }
 
 func (c Config) needs() Needs {
@@ -82,7 +79,7 @@ func (c Config) layout() (layout, error) {
 // make creates the folders, and empties state if it is from before the machine
 // was booted: containerd expects it to be gone then, as /run is.
 func (l layout) make() error {
-	for _, dir := range []string{l.root, l.runtime, l.cniData} {
+	for _, dir := range []string{l.root, l.runtime, l.cniData, l.cniConf} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return fmt.Errorf("make a folder for containerd: %w", err)
 		}

@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -71,27 +72,29 @@ func podNetwork(l layout, ranges []netip.Prefix, firewall bool) ([]byte, error) 
 	return json.MarshalIndent(network, "", "  ")
 }
 
-// setUpNetwork prepares the machine for our pod network and configures it. A
-// network that others made is theirs to prepare.
-func setUpNetwork(l layout, config Config, programs Programs) error {
-	if config.CNIConfDir != "" {
+// SetPodCIDRs prepares the machine for our pod network and gives it ranges of
+// addresses, at most one of each family. Until then the runtime says that it has
+// no network, unless it had one before. A network that others made is theirs to
+// prepare, and left untouched.
+func (c *Containerd) SetPodCIDRs(ranges []netip.Prefix) error {
+	if c.config.CNIConfDir != "" {
 		return nil
 	}
-	if len(config.PodCIDRs) == 0 {
-		return fmt.Errorf("the pod network has no range of addresses")
+	if len(ranges) == 0 {
+		return errors.New("the pod network has no range of addresses")
 	}
-	if err := enableForwarding(config.PodCIDRs); err != nil {
+	if err := enableForwarding(ranges); err != nil {
 		return err
 	}
-	dropped, err := forwardingDropped(programs.IPTables)
+	dropped, err := forwardingDropped(c.programs.IPTables)
 	if err != nil {
 		return err
 	}
-	content, err := podNetwork(l, config.PodCIDRs, dropped)
+	content, err := podNetwork(c.layout, ranges, dropped)
 	if err != nil {
 		return fmt.Errorf("configure the pod network: %w", err)
 	}
-	if err := writeFile(filepath.Join(l.cniConf, "10-garrison.conflist"), content); err != nil {
+	if err := writeFile(filepath.Join(c.layout.cniConf, "10-garrison.conflist"), content); err != nil {
 		return fmt.Errorf("configure the pod network: %w", err)
 	}
 	return nil

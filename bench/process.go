@@ -22,10 +22,16 @@ type process struct {
 	ready   time.Duration // from start to ready
 }
 
-// start runs garrison up on a data directory and waits until it is ready.
+// start runs a control plane on a data directory and waits until it is ready.
 func start(o options, dir string, flags ...string) (*process, error) {
+	return launch(o, dir, append([]string{"server", "--port", "0"}, flags...)...)
+}
+
+// launch runs a command of garrison on a data directory until it says that it
+// is ready.
+func launch(o options, dir string, args ...string) (*process, error) {
 	p := &process{dir: dir}
-	p.command = exec.Command(o.binary, append([]string{"up", "--data-dir", dir, "--port", "0"}, flags...)...)
+	p.command = exec.Command(o.binary, append(args, "--data-dir", dir)...)
 	p.command.Stderr = &p.log
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {
@@ -42,7 +48,7 @@ func start(o options, dir string, flags ...string) (*process, error) {
 	return p, nil
 }
 
-// with runs garrison up on a data directory of its own, for as long as measure
+// with runs a control plane on a data directory of its own, for as long as measure
 // takes.
 func with(o options, flags []string, measure func(*process) ([]figure, error)) ([]figure, error) {
 	dir, err := os.MkdirTemp("", "garrison-bench")

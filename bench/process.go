@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -140,4 +141,25 @@ func (p *process) atRest() (resting, error) {
 	r := resting{load: seconds(after-before) / seconds(time.Since(begin))}
 	r.memory, err = p.memory()
 	return r, err
+}
+
+// untilQuiet waits until the process has next to nothing to do.
+func (p *process) untilQuiet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the process is still busy"))
+	defer cancel()
+	const look, busy = 2 * time.Second, 200 * time.Millisecond
+	for {
+		before, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if after, err := p.cpu(); err != nil || after-before < busy {
+			return err
+		}
+	}
 }

@@ -21,8 +21,9 @@ import (
 var immortal = sets.New(corev1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic)
 
 // newAdmission returns the chain of admission plugins. NamespaceLifecycle comes
-// first, so that nothing else looks at an object without a home.
-func newAdmission(client kubernetes.Interface, f informers.SharedInformerFactory, served *kinds.Set) (admission.Interface, error) {
+// first, so that nothing else looks at an object without a home; guard looks at
+// roles, last.
+func newAdmission(client kubernetes.Interface, f informers.SharedInformerFactory, served *kinds.Set, guard admission.Interface) (admission.Interface, error) {
 	home, err := lifecycle.NewLifecycle(immortal)
 	if err != nil {
 		return nil, err
@@ -44,5 +45,6 @@ func newAdmission(client kubernetes.Interface, f informers.SharedInformerFactory
 	for _, p := range ours {
 		chain = append(chain, metrics.WithControllerMetrics(p.Interface, p.Name))
 	}
+	chain = append(chain, metrics.WithControllerMetrics(guard, "RBAC"))
 	return admission.NewChainHandler(chain...), nil
 }

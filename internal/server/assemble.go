@@ -28,12 +28,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	authn := newAuthenticator(authority)
-	authz, err := newAuthorizer()
-	if err != nil {
-		return err
-	}
-	s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store, Authenticator: authn, Authorizer: authz})
-	if err != nil {
+	if s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store}); err != nil {
 		return err
 	}
 	inMemory := &transport{user: self}
@@ -42,13 +37,18 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.informers = newInformerFactory(ctx, s.client, s.served)
-	admit, err := newAdmission(s.client, s.informers, s.served)
+	may, err := newAccess(s.informers)
+	if err != nil {
+		return err
+	}
+	s.served.ServeReviews(kinds.Reviewers{Authenticator: authn, Authorizer: may.all, Rules: may.rules})
+	admit, err := newAdmission(s.client, s.informers, s.served, may.guard)
 	if err != nil {
 		return err
 	}
 	s.writer = writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: admit, User: self})
 
-	config := newGenericConfig(authn, authz)
+	config := newGenericConfig(authn, may.all)
 	config.AdmissionControl = admit
 	if err := s.configure(config, authority); err != nil {
 		return err

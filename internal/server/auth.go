@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
@@ -15,6 +16,10 @@ import (
 	"k8s.io/apiserver/pkg/authorization/path"
 	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/client-go/informers"
+
+	"github.com/garrison-project/garrison/internal/server/node"
+	"github.com/garrison-project/garrison/internal/server/rbac"
 )
 
 // self is who the parts of this process are to the API.
@@ -45,15 +50,36 @@ func authenticateInProcess(req *http.Request) (*authenticator.Response, bool, er
 	return &authenticator.Response{User: u}, true, nil
 }
 
-// newAuthorizer lets administrators do everything, and everyone see the
-// server's health. All else is denied.
-func newAuthorizer() (authorizer.Authorizer, error) {
+// access decides who may do what.
+type access struct {
+	// all asks in turn: are they an administrator, is it the server's health, is
+	// it a node's own, does a role allow it. What none allows is denied.
+	all authorizer.Authorizer
+	// rules lists what roles allow.
+	rules authorizer.RuleResolver
+	// guard keeps users from granting more than they have.
+	guard *rbac.Guard
+}
+
+// newAccess reads roles and pods from f.
+func newAccess(f informers.SharedInformerFactory) (*access, error) {
 	health, err := path.NewAuthorizer(healthPaths)
 	if err != nil {
 		return nil, err
 	}
-	return authorizerunion.New(
+	graph := node.NewGraph()
+	if _, err := graph.Follow(f.Core().V1().Pods().Informer()); err != nil {
+		return nil, fmt.Errorf("follow pods: %w", err)
+	}
+	nodes, roles := node.NewAuthorizer(graph), rbac.New(f.Rbac().V1())
+	all, err := authorizerunion.New(
 		authorizerunion.NamedAuthorizer{AuthorizerName: "admin", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
 		authorizerunion.NamedAuthorizer{AuthorizerName: "health", Authorizer: health},
+		authorizerunion.NamedAuthorizer{AuthorizerName: "node", Authorizer: authorizer.AuthorizerFunc(nodes.Authorize)},
+		authorizerunion.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: authorizer.AuthorizerFunc(roles.Authorize)},
 	)
+	if err != nil {
+		return nil, err
+	}
+	return &access{all: all, rules: authorizerunion.NewRuleResolvers(nodes, roles), guard: rbac.NewGuard(roles, all)}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/garrison-project/garrison/internal/server/admission"
+	"github.com/garrison-project/garrison/internal/server/rbac"
 )
 
 // serviceIP is the cluster address of the Service default/kubernetes.
@@ -31,6 +32,9 @@ func bootstrap(ctx context.Context, client kubernetes.Interface, port int) error
 	}
 	if err := bootstrapService(ctx, client, kubernetesService(port)); err != nil {
 		return fmt.Errorf("create service default/kubernetes: %w", err)
+	}
+	if err := rbac.Ensure(ctx, client); err != nil {
+		return err
 	}
 	return admission.EnsureSystemPriorityClasses(ctx, client)
 }

@@ -37,7 +37,7 @@ func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys, access{s.URL(), keys}.addTo(s.cfg.KubeconfigOut)
+	return keys, adminAccess{s.URL(), keys}.addTo(s.cfg.KubeconfigOut)
 }
 
 // renewKeys keeps certificates fresh until ctx is done. The listener notices by

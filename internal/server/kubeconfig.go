@@ -18,15 +18,15 @@ import (
 // contextName is the name of our cluster, user and context in a kubeconfig.
 const contextName = "garrison"
 
-// access is how the administrator reaches the server.
-type access struct {
+// adminAccess is how the administrator reaches the server.
+type adminAccess struct {
 	url  string
 	keys *pki.Files
 }
 
 // addTo puts the access into a kubeconfig file and makes it the current
 // context. What else the file holds is kept.
-func (a access) addTo(file string) error {
+func (a adminAccess) addTo(file string) error {
 	config, err := clientcmd.LoadFromFile(file)
 	if os.IsNotExist(err) {
 		config, err = clientcmdapi.NewConfig(), nil

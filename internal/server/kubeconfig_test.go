@@ -16,7 +16,7 @@ var testKeys = &pki.Files{Authority: []byte("ca"), AdminCert: []byte("cert"), Ad
 func TestKubeconfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "new", "config")
 	for _, url := range []string{"https://127.0.0.1:1", "https://127.0.0.1:2"} {
-		if err := (access{url, testKeys}).addTo(file); err != nil {
+		if err := (adminAccess{url, testKeys}).addTo(file); err != nil {
 			t.Fatal(err)
 		}
 		config, err := clientcmd.LoadFromFile(file)
@@ -45,7 +45,7 @@ current-context: work
 	if err := os.WriteFile(file, []byte(others), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (access{"https://127.0.0.1:1", testKeys}).addTo(file); err != nil {
+	if err := (adminAccess{"https://127.0.0.1:1", testKeys}).addTo(file); err != nil {
 		t.Fatal(err)
 	}
 	config, err := clientcmd.LoadFromFile(file)
@@ -62,7 +62,7 @@ func TestKubeconfigThatCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(file, []byte("milk, bread"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (access{"https://127.0.0.1:1", testKeys}).addTo(file); err == nil || !strings.Contains(err.Error(), file) {
+	if err := (adminAccess{"https://127.0.0.1:1", testKeys}).addTo(file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want an error that names %s", err, file)
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != "milk, bread" {

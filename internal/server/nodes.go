@@ -12,20 +12,12 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/rest"
 
+	"github.com/garrison-project/garrison/internal/server/node"
 	"github.com/garrison-project/garrison/internal/server/pki"
 	"github.com/garrison-project/garrison/internal/writer"
 )
-
-// nodeUserPrefix comes before a node's name in the name of its user.
-const nodeUserPrefix = "system:node:"
-
-// nodeUser is who the agent of a node is to the API.
-func nodeUser(name string) *user.DefaultInfo {
-	return &user.DefaultInfo{Name: nodeUserPrefix + name, Groups: []string{user.NodesGroup, user.AllAuthenticated}}
-}
 
 // nodeMachine is what the certificate of a node says.
 func nodeMachine(name string, ips []net.IP) (pki.Machine, error) {
@@ -36,8 +28,9 @@ func nodeMachine(name string, ips []net.IP) (pki.Machine, error) {
 	for _, ip := range ips {
 		hosts = append(hosts, ip.String())
 	}
+	u := node.User(name)
 	return pki.Machine{
-		Subject: pkix.Name{CommonName: nodeUserPrefix + name, Organization: []string{user.NodesGroup}},
+		Subject: pkix.Name{CommonName: u.Name, Organization: u.Groups},
 		Hosts:   hosts,
 	}, nil
 }
@@ -52,14 +45,14 @@ type nodeCertificates struct {
 // this process. Its requests take the way of those of RESTConfig, but may do no
 // more than that node.
 func (s *Server) NodeRESTConfig(name string) *rest.Config {
-	return loopback(&transport{user: nodeUser(name), handler: s.handler})
+	return loopback(&transport{user: node.User(name), handler: s.handler})
 }
 
 // NodeWriter returns the short way into the store for the agent of a node that
 // runs in this process. Admission knows that it is that node; authorisation is
 // not asked, as by Writer.
 func (s *Server) NodeWriter(name string) writer.Writer {
-	return writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: s.admit, User: nodeUser(name)})
+	return writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: s.admit, User: node.User(name)})
 }
 
 // NodeCertificate makes the certificate of a node that is reached by its name

@@ -17,8 +17,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -31,13 +29,6 @@ import (
 type Options struct {
 	// RESTOptions says how and where each resource is stored. Required.
 	RESTOptions generic.RESTOptionsGetter
-	// Authorizer answers SelfSubjectAccessReview and SubjectAccessReview,
-	// which are not served without it.
-	Authorizer authorizer.Authorizer
-	// Authenticator answers TokenReview, which is not served without it.
-	Authenticator authenticator.Request
-	// APIAudiences are the audiences of a TokenReview that names none.
-	APIAudiences authenticator.Audiences
 	// ServiceNetwork is the IPv4 network that services get their IPs from,
 	// DefaultServiceNetwork if it is not set. It holds at least 512 addresses.
 	ServiceNetwork netip.Prefix
@@ -76,7 +67,6 @@ func Build(o Options) (*Set, error) {
 	}
 	s.giveClusterIPs(o.ServiceNetwork)
 	s.addSubresources()
-	s.addReviews(o)
 	return s, nil
 }
 

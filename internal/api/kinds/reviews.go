@@ -44,21 +44,29 @@ func (r *reviewREST[T]) Create(ctx context.Context, obj runtime.Object, validate
 	return review, r.answer(ctx, review)
 }
 
-// addReviews serves the reviews that o has an answer for.
-func (s *Set) addReviews(o Options) {
+// Reviewers answer the questions about who someone is and what they may do.
+// None of them may be nil.
+type Reviewers struct {
+	// Authenticator knows whose token a request carries. It looks at nothing
+	// else of the request.
+	Authenticator authenticator.Request
+	// APIAudiences are the audiences of a TokenReview that names none.
+	APIAudiences authenticator.Audiences
+	Authorizer   authorizer.UnconditionalAuthorizer
+	Rules        authorizer.RuleResolver
+}
+
+// ServeReviews serves the kinds that are asked, not stored. It comes after
+// Build, since the answers may depend on what is stored.
+func (s *Set) ServeReviews(r Reviewers) {
 	authn, authz := authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion
+	access := accessReviewer{r.Authorizer}
 	s.add(authn, "selfsubjectreviews", &reviewREST[*authenticationv1.SelfSubjectReview]{
 		new: func() *authenticationv1.SelfSubjectReview { return &authenticationv1.SelfSubjectReview{} }, singular: "selfsubjectreview",
 		answer: reviewSelf})
-	if o.Authenticator != nil {
-		s.add(authn, "tokenreviews", &reviewREST[*authenticationv1.TokenReview]{
-			new: func() *authenticationv1.TokenReview { return &authenticationv1.TokenReview{} }, singular: "tokenreview",
-			answer: tokenReviewer{o.Authenticator, o.APIAudiences}.review})
-	}
-	if o.Authorizer == nil {
-		return
-	}
-	access := accessReviewer{o.Authorizer}
+	s.add(authn, "tokenreviews", &reviewREST[*authenticationv1.TokenReview]{
+		new: func() *authenticationv1.TokenReview { return &authenticationv1.TokenReview{} }, singular: "tokenreview",
+		answer: tokenReviewer{r.Authenticator, r.APIAudiences}.review})
 	s.add(authz, "subjectaccessreviews", &reviewREST[*authorizationv1.SubjectAccessReview]{
 		new: func() *authorizationv1.SubjectAccessReview { return &authorizationv1.SubjectAccessReview{} }, singular: "subjectaccessreview",
 		answer: access.review})
@@ -68,6 +76,9 @@ func (s *Set) addReviews(o Options) {
 	s.add(authz, "selfsubjectaccessreviews", &reviewREST[*authorizationv1.SelfSubjectAccessReview]{
 		new: func() *authorizationv1.SelfSubjectAccessReview { return &authorizationv1.SelfSubjectAccessReview{} }, singular: "selfsubjectaccessreview",
 		answer: access.reviewSelf})
+	s.add(authz, "selfsubjectrulesreviews", &reviewREST[*authorizationv1.SelfSubjectRulesReview]{
+		new: func() *authorizationv1.SelfSubjectRulesReview { return &authorizationv1.SelfSubjectRulesReview{} }, singular: "selfsubjectrulesreview",
+		answer: rulesReviewer{r.Rules}.review})
 }
 
 func userFrom(ctx context.Context) (user.Info, error) {
@@ -152,7 +163,7 @@ func (t tokenReviewer) review(ctx context.Context, r *authenticationv1.TokenRevi
 }
 
 type accessReviewer struct {
-	authorizer authorizer.Authorizer
+	authorizer authorizer.UnconditionalAuthorizer
 }
 
 // access answers "may this user do that?".
@@ -234,4 +245,37 @@ func accessAttributes(u user.Info, r *authorizationv1.ResourceAttributes, n *aut
 		Name:            r.Name,
 		ResourceRequest: true,
 	}, nil
+}
+
+type rulesReviewer struct {
+	rules authorizer.RuleResolver
+}
+
+// review answers "what may I do in this namespace?".
+func (v rulesReviewer) review(ctx context.Context, r *authorizationv1.SelfSubjectRulesReview) error {
+	u, err := userFrom(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Spec.Namespace == "" {
+		return apierrors.NewBadRequest("no namespace on request")
+	}
+	resources, urls, incomplete, err := v.rules.RulesFor(ctx, u, r.Spec.Namespace)
+	r.Status = authorizationv1.SubjectRulesReviewStatus{
+		ResourceRules:    []authorizationv1.ResourceRule{},
+		NonResourceRules: []authorizationv1.NonResourceRule{},
+		Incomplete:       incomplete,
+	}
+	for _, rule := range resources {
+		r.Status.ResourceRules = append(r.Status.ResourceRules, authorizationv1.ResourceRule{
+			Verbs: rule.GetVerbs(), APIGroups: rule.GetAPIGroups(), Resources: rule.GetResources(), ResourceNames: rule.GetResourceNames()})
+	}
+	for _, rule := range urls {
+		r.Status.NonResourceRules = append(r.Status.NonResourceRules, authorizationv1.NonResourceRule{
+			Verbs: rule.GetVerbs(), NonResourceURLs: rule.GetNonResourceURLs()})
+	}
+	if err != nil {
+		r.Status.EvaluationError = err.Error()
+	}
+	return nil
 }

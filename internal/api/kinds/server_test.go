@@ -40,6 +40,15 @@ func onlyReadPods(_ context.Context, a authorizer.Attributes) (authorizer.Decisi
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
+// podRules says the same as onlyReadPods.
+type podRules struct{}
+
+func (podRules) RulesFor(context.Context, user.Info, string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+	return []authorizer.ResourceRuleInfo{&authorizer.DefaultResourceRuleInfo{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"}}},
+		[]authorizer.NonResourceRuleInfo{&authorizer.DefaultNonResourceRuleInfo{Verbs: []string{"get"}, NonResourceURLs: []string{"/version"}}},
+		true, errors.New("there may be more")
+}
+
 // adasToken knows one token.
 func adasToken(r *http.Request) (*authenticator.Response, bool, error) {
 	if r.Header.Get("Authorization") != "Bearer adas" {
@@ -61,15 +70,16 @@ func startCluster(t *testing.T) *cluster {
 			t.Error(err)
 		}
 	})
-	set, err := kinds.Build(kinds.Options{
-		RESTOptions:   st,
-		Authorizer:    authorizer.AuthorizerFunc(onlyReadPods),
-		Authenticator: authenticator.RequestFunc(adasToken),
-		APIAudiences:  authenticator.Audiences{"here"},
-	})
+	set, err := kinds.Build(kinds.Options{RESTOptions: st})
 	if err != nil {
 		t.Fatal(err)
 	}
+	set.ServeReviews(kinds.Reviewers{
+		Authorizer:    authorizer.AuthorizerFunc(onlyReadPods),
+		Authenticator: authenticator.RequestFunc(adasToken),
+		APIAudiences:  authenticator.Audiences{"here"},
+		Rules:         podRules{},
+	})
 	server := newServer(t, set)
 	t.Cleanup(server.Destroy)
 	as := func(w http.ResponseWriter, r *http.Request) {

@@ -142,7 +142,10 @@ func (c *Containerd) Failure() error {
 func (c *Containerd) Stop() error {
 	c.stop()
 	<-c.stopped
-	return c.lock.Close()
+	if err := c.lock.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("give back the data folder: %w", err)
+	}
+	return nil
 }
 
 // keep starts containerd anew whenever it dies, until ctx is done, and then ends

@@ -80,24 +80,19 @@ func poll(ctx context.Context, ask func() error) error {
 	}
 }
 
-// providePause imports the pause image unless it is there, and returns once CRI
-// knows it, which is some time after the import.
+// providePause imports the pause image unless it is there.
 func (c *Containerd) providePause(ctx context.Context) error {
 	connection, err := dial(c.layout.socket)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
-	images := runtimeapi.NewImageServiceClient(connection)
-	present := func() error {
-		spec := &runtimeapi.ImageSpec{Image: pause.Image}
-		answer, err := images.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: spec})
-		if err == nil && answer.Image == nil {
-			err = errors.New("the image is not there")
-		}
-		return err
+	request := &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: pause.Image}}
+	answer, err := runtimeapi.NewImageServiceClient(connection).ImageStatus(ctx, request)
+	if err != nil {
+		return fmt.Errorf("look for the pause image: %w", err)
 	}
-	if present() == nil {
+	if answer.Image != nil {
 		return nil
 	}
 	var archive bytes.Buffer
@@ -107,13 +102,7 @@ func (c *Containerd) providePause(ctx context.Context) error {
 	if err := writeFile(c.layout.pause, archive.Bytes()); err != nil {
 		return fmt.Errorf("write the pause image: %w", err)
 	}
-	if err := c.loader().load(ctx, c.layout.pause); err != nil {
-		return fmt.Errorf("import the pause image: %w", err)
-	}
-	if err := poll(ctx, present); err != nil {
-		return fmt.Errorf("import the pause image: %w", err)
-	}
-	return nil
+	return c.Import(ctx, c.layout.pause)
 }
 
 // describeExit adds the last words in a log to why a process ended.

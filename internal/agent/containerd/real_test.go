@@ -1,0 +1,339 @@
+package containerd_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	criapi "k8s.io/cri-api/pkg/apis"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	cri "k8s.io/cri-client/pkg"
+
+	"github.com/garrison-project/garrison/internal/agent/containerd"
+	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
+)
+
+// owned is the folder whose containerd this binary is to own when it is started
+// again by a test, as an agent that can be killed.
+const owned = "GARRISON_TEST_OWNS"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(owned)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := containerd.Start(context.Background(), containerd.Config{Dir: dir}); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// within waits for a condition, and gives up after a minute.
+func within(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("gave up waiting until %s", what)
+		}
+	}
+}
+
+// client speaks to a containerd.
+type client struct {
+	t *testing.T
+	criapi.RuntimeService
+}
+
+func newClient(t *testing.T, c *containerd.Containerd) client {
+	t.Helper()
+	service, err := cri.NewRemoteRuntimeService(t.Context(), c.Endpoint(), time.Minute, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { service.Close(context.Background()) })
+	return client{t: t, RuntimeService: service}
+}
+
+// run runs a pod with one container.
+func (c client) run(name string, ports []*runtimeapi.PortMapping, command ...string) (sandbox, container string) {
+	c.t.Helper()
+	pod := &runtimeapi.PodSandboxConfig{
+		Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "default", Uid: name},
+		Hostname:     name,
+		LogDirectory: c.t.TempDir(),
+		PortMappings: ports,
+		Linux:        &runtimeapi.LinuxPodSandboxConfig{},
+	}
+	ctx := c.t.Context()
+	sandbox, err := c.RunPodSandbox(ctx, pod, "")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	container, err = c.CreateContainer(ctx, sandbox, &runtimeapi.ContainerConfig{
+		Metadata: &runtimeapi.ContainerMetadata{Name: "main"},
+		Image:    &runtimeapi.ImageSpec{Image: containerdtest.Image},
+		Command:  command,
+		LogPath:  "main.log",
+		Linux:    &runtimeapi.LinuxContainerConfig{},
+	}, pod)
+	if err == nil {
+		err = c.StartContainer(ctx, container)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return sandbox, container
+}
+
+func (c client) ip(sandbox string) string {
+	c.t.Helper()
+	answer, err := c.PodSandboxStatus(c.t.Context(), sandbox, false)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return answer.Status.Network.Ip
+}
+
+// exec runs a command that must succeed.
+func (c client) exec(container string, command ...string) string {
+	c.t.Helper()
+	out, stderr, err := c.ExecSync(c.t.Context(), container, command, time.Minute)
+	if err != nil {
+		c.t.Fatalf("%q: %v: %s", command, err, stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// boots is what tells whether a container is the same process as before.
+func (c client) boots(container string) string {
+	c.t.Helper()
+	return c.exec(container, "cat", "/tmp/boots")
+}
+
+var loop = []string{"sh", "-c", "echo $RANDOM-$$ >>/tmp/boots; while :; do sleep 1; done"}
+
+func TestContainersOutliveContainerd(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	c := containerdtest.StartWith(t, config)
+	client := newClient(t, c)
+	sandbox, container := client.run("a", nil, loop...)
+	within(t, "the container has written its mark", func() bool {
+		_, _, err := client.ExecSync(t.Context(), container, []string{"cat", "/tmp/boots"}, time.Minute)
+		return err == nil
+	})
+	boots := client.boots(container)
+	same := func(when string) {
+		t.Helper()
+		if got := client.boots(container); got != boots {
+			t.Errorf("%s the container wrote %q, and before %q: it was started again", when, got, boots)
+		}
+		status, err := client.PodSandboxStatus(t.Context(), sandbox, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Status.State != runtimeapi.PodSandboxState_SANDBOX_READY {
+			t.Errorf("%s the sandbox is %v", when, status.Status.State)
+		}
+	}
+	for range 2 {
+		pid := c.PID()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "containerd is back", func() bool { return c.PID() != 0 && c.PID() != pid })
+		if err := c.Failure(); err != nil {
+			t.Errorf("it is back, and yet there is a failure: %v", err)
+		}
+		same("after containerd was killed")
+	}
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(); err != nil {
+		t.Errorf("stopping once more: %v", err)
+	}
+	c, err := containerd.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	client = newClient(t, c)
+	same("after containerd was stopped and started")
+}
+
+func TestOwnerKilled(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	owner := exec.Command(os.Args[0])
+	owner.Env = append(os.Environ(), owned+"="+config.Dir)
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Process.Kill()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the owner says %q: %v", line, err)
+	}
+	if _, err := containerd.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "another agent") {
+		t.Fatalf("a second owner beside the first: got error %v", err)
+	}
+	left := containerdPID(t, config.Dir)
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	owner.Wait()
+	if !alive(left) {
+		t.Error("containerd died with its owner, and with it what containers write")
+	}
+	c, err := containerd.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	within(t, "the containerd that was left is gone", func() bool { return !alive(left) })
+	if got := containerdPID(t, config.Dir); got != c.PID() {
+		t.Errorf("containerd is process %d, want %d", got, c.PID())
+	}
+}
+
+// containerdPID finds the process by its arguments.
+func containerdPID(t *testing.T, dir string) int {
+	t.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range found {
+		content, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
+		}
+		if strings.HasSuffix(string(content), "\x00--config\x00"+dir+"/containerd/config.toml\x00") {
+			var pid int
+			if _, err := fmt.Sscanf(file, "/proc/%d/cmdline", &pid); err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("no containerd runs in %s", dir)
+	return 0
+}
+
+// alive says whether a process runs; one that nobody waited for does not.
+func alive(pid int) bool {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && len(content) > 0
+}
+
+func TestNetwork(t *testing.T) {
+	c := containerdtest.Start(t)
+	client := newClient(t, c)
+	server, _ := client.run("server", []*runtimeapi.PortMapping{{ContainerPort: 80, HostPort: 38080, Protocol: runtimeapi.Protocol_TCP}},
+		"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp")
+	_, visitor := client.run("visitor", nil, loop...)
+	ip := client.ip(server)
+	if _, err := netip.ParseAddr(ip); err != nil {
+		t.Fatalf("the pod has the address %q: %v", ip, err)
+	}
+	within(t, "the server answers this machine", func() bool {
+		response, err := http.Get("http://" + ip + "/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err == nil && response.StatusCode == http.StatusOK
+	})
+	if got := client.exec(visitor, "wget", "-q", "-O", "-", "http://"+ip+"/"); got != "hello" {
+		t.Errorf("another pod reads %q", got)
+	}
+	response, err := http.Get("http://127.0.0.1:38080/")
+	if err != nil {
+		t.Fatalf("the port of the host: %v", err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("the port of the host answers %s", response.Status)
+	}
+}
+
+// Two agents of one machine have nothing in common.
+func TestTwoOnOneMachine(t *testing.T) {
+	one, two := containerdtest.Start(t), containerdtest.Start(t)
+	first, second := newClient(t, one), newClient(t, two)
+	sandbox, _ := first.run("a", nil, loop...)
+	other, container := second.run("a", nil, loop...)
+	if first.ip(sandbox) == second.ip(other) {
+		t.Errorf("both pods have the address %s", first.ip(sandbox))
+	}
+	pid := two.PID()
+	if err := one.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second.exec(container, "true")
+	if two.PID() != pid {
+		t.Error("the other containerd was ended too")
+	}
+}
+
+func TestDestroyLeavesNothing(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	c := containerdtest.StartWith(t, config)
+	client := newClient(t, c)
+	client.run("a", nil, loop...)
+	client.run("b", nil, loop...)
+	if err := c.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(config.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range left {
+		if entry.Name() != "busybox.tar" {
+			t.Errorf("%s is left", entry.Name())
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), config.Dir) {
+		t.Errorf("mounts are left:\n%s", mounts)
+	}
+	bridges, err := filepath.Glob("/sys/class/net/garr*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bridge := range bridges {
+		if filepath.Base(bridge) == c.Bridge() {
+			t.Errorf("the bridge %s is left", bridge)
+		}
+	}
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range commands {
+		if content, err := os.ReadFile(file); err == nil && strings.Contains(string(content), config.Dir) {
+			t.Errorf("a process is left: %q", content)
+		}
+	}
+	if rules, err := exec.Command("iptables-save", "-t", "nat").Output(); err == nil && strings.Contains(string(rules), c.Network()) {
+		t.Errorf("rules are left:\n%s", rules)
+	}
+}

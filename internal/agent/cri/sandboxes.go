@@ -1,0 +1,110 @@
+package cri
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/garrison-project/garrison/internal/agent"
+)
+
+// CreateSandbox implements agent.Runtime.
+func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig) (string, error) {
+	m, err := r.machine(ctx, config.Pod)
+	if err != nil {
+		return "", failure(reasonSandbox, err)
+	}
+	translated, err := sandboxConfig(config, m)
+	if err != nil {
+		return "", failure(reasonSandbox, err)
+	}
+	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
+		return "", failure(reasonSandbox, err)
+	}
+	if m.ownCgroups {
+		if err := r.cgroups.create(m.cgroupParent, podCgroup(config.Pod)); err != nil {
+			// Its containers are limited all the same, each by itself.
+			klog.FromContext(ctx).Error(err, "Cannot limit a pod as a whole", "pod", klog.KObj(config.Pod))
+		}
+	}
+	response, err := r.runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{
+		Config: translated, RuntimeHandler: runtimeHandler(config.Pod),
+	})
+	if err != nil {
+		return "", failure(reasonSandbox, err)
+	}
+	return response.GetPodSandboxId(), nil
+}
+
+// runtimeHandler takes the name of the pod's runtime class for that of its handler.
+func runtimeHandler(pod *corev1.Pod) string {
+	if pod.Spec.RuntimeClassName == nil {
+		return ""
+	}
+	return *pod.Spec.RuntimeClassName
+}
+
+// machine says what is needed to translate a pod.
+func (r *Runtime) machine(ctx context.Context, pod *corev1.Pod) (machine, error) {
+	driver, err := r.cgroupDriver(ctx)
+	if err != nil {
+		return machine{}, err
+	}
+	return machine{
+		cgroupParent:     podParent(r.options.CgroupRoot, string(pod.UID), driver),
+		owner:            r.options.Owner,
+		seccompDirectory: r.options.SeccompDirectory,
+		hugepageSizes:    r.hugepageSizes,
+		swap:             r.cgroups.swap(),
+		ownCgroups:       driver == driverFiles,
+	}, nil
+}
+
+// StopSandbox implements agent.Runtime.
+func (r *Runtime) StopSandbox(ctx context.Context, id string) error {
+	_, err := r.runtime.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: id})
+	if err != nil && !isNotFound(err) {
+		return fmt.Errorf("stop sandbox %s: %w", id, plain(err))
+	}
+	return nil
+}
+
+// RemoveSandbox implements agent.Runtime. What only the sandbox needed goes with
+// it: the pod's control group and its folder of logs, if nothing is in them.
+func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
+	status, err := r.runtime.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: id})
+	if err != nil {
+		if isNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("inspect sandbox %s: %w", id, plain(err))
+	}
+	if _, err := r.runtime.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id}); err != nil && !isNotFound(err) {
+		return fmt.Errorf("remove sandbox %s: %w", id, plain(err))
+	}
+	pod := podOf(status.GetStatus().GetLabels())
+	if directory := status.GetStatus().GetAnnotations()[logDirectoryAnnotation]; directory != "" {
+		os.Remove(directory) // fails as it should if another sandbox of the pod logs there
+	}
+	driver, err := r.cgroupDriver(ctx)
+	if err != nil || driver != driverFiles {
+		return plain(err)
+	}
+	parent := podParent(r.options.CgroupRoot, string(pod.UID), driver)
+	if err := r.cgroups.remove(parent); err != nil && !r.holds(ctx, pod) {
+		return fmt.Errorf("remove the control group of pod %s: %w", pod, err)
+	}
+	return nil
+}
+
+// holds tells whether the pod has sandboxes.
+func (r *Runtime) holds(ctx context.Context, pod agent.PodName) bool {
+	response, err := r.runtime.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{
+		Filter: &runtimeapi.PodSandboxFilter{LabelSelector: map[string]string{podUIDLabel: string(pod.UID)}},
+	})
+	return err == nil && len(response.GetItems()) > 0
+}

@@ -5,9 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"net"
 	"runtime"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,6 +46,12 @@ func awaitReady(ctx context.Context, l layout, p *process) error {
 }
 
 func askStatus(ctx context.Context, socket string) error {
+	// What gRPC cannot connect to it complains of in the log.
+	knock, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	knock.Close()
 	connection, err := dial(socket)
 	if err != nil {
 		return err
@@ -103,21 +108,4 @@ func (c *Containerd) providePause(ctx context.Context) error {
 		return fmt.Errorf("write the pause image: %w", err)
 	}
 	return c.Import(ctx, c.layout.pause)
-}
-
-// describeExit adds the last words in a log to why a process ended.
-func describeExit(err error, log string) error {
-	if err == nil {
-		err = errors.New("exit status 0")
-	}
-	content, readErr := os.ReadFile(log)
-	if readErr != nil {
-		return err
-	}
-	const words = 2048
-	content = content[max(0, len(content)-words):]
-	if lines := strings.Split(strings.TrimSpace(string(content)), "\n"); lines[0] != "" {
-		err = fmt.Errorf("%w; its log %s ends with: %s", err, log, strings.Join(lines[max(0, len(lines)-3):], "; "))
-	}
-	return err
 }

@@ -69,7 +69,7 @@ func (w *world) Secret(_ context.Context, namespace, name string) (*corev1.Secre
 	return nil, apierrors.NewNotFound(corev1.Resource("secret"), name)
 }
 
-func (w *world) File(_ context.Context, _ *corev1.Pod, volume, path string) ([]byte, error) {
+func (w *world) File(_ *corev1.Pod, volume, path string) ([]byte, error) {
 	text, ok := w.files[volume+" "+path]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -89,7 +89,7 @@ func TestEnvironments(t *testing.T) {
 	codec := decoder(t)
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		w := &world{objects: map[string]runtime.Object{}, files: map[string]string{}}
-		w.input.Sources = w
+		w.input.Objects, w.input.Files = w, w
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "apply":

@@ -24,17 +24,21 @@ type Input struct {
 	// matter.
 	Services    []*corev1.Service
 	Allocatable corev1.ResourceList
-	Sources     Sources
+	Objects     Objects
+	Files       Files
 }
 
-// Sources gives what a variable may refer to. An object that does not exist is an
+// Objects has what a variable may refer to. An object that does not exist is an
 // error that apierrors.IsNotFound knows.
-type Sources interface {
+type Objects interface {
 	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
 	Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
-	// File reads a file of one of the pod's volumes; one that is not there is
-	// fs.ErrNotExist.
-	File(ctx context.Context, pod *corev1.Pod, volume, path string) ([]byte, error)
+}
+
+// Files has the files of the pod's volumes.
+type Files interface {
+	// File reads one; if it is not there, the error is fs.ErrNotExist.
+	File(pod *corev1.Pod, volume, path string) ([]byte, error)
 }
 
 // Env gives the environment, each name once: envFrom in its order and by key,
@@ -96,13 +100,13 @@ func (g *gathering) importAll(ctx context.Context, from *corev1.EnvFromSource) e
 	var data map[string]string
 	switch namespace := g.in.Pod.Namespace; {
 	case from.ConfigMapRef != nil:
-		object, err := g.in.Sources.ConfigMap(ctx, namespace, from.ConfigMapRef.Name)
+		object, err := g.in.Objects.ConfigMap(ctx, namespace, from.ConfigMapRef.Name)
 		if err != nil {
 			return unlessOptional(err, from.ConfigMapRef.Optional)
 		}
 		data = object.Data
 	case from.SecretRef != nil:
-		object, err := g.in.Sources.Secret(ctx, namespace, from.SecretRef.Name)
+		object, err := g.in.Objects.Secret(ctx, namespace, from.SecretRef.Name)
 		if err != nil {
 			return unlessOptional(err, from.SecretRef.Optional)
 		}
@@ -136,14 +140,14 @@ func (g *gathering) value(ctx context.Context, v *corev1.EnvVar) (value string, 
 	case from.SecretKeyRef != nil:
 		return g.secretKey(ctx, from.SecretKeyRef)
 	case from.FileKeyRef != nil:
-		return g.fileKey(ctx, from.FileKeyRef)
+		return g.fileKey(from.FileKeyRef)
 	}
 	return value, err == nil, err
 }
 
 func (g *gathering) configMapKey(ctx context.Context, ref *corev1.ConfigMapKeySelector) (string, bool, error) {
 	namespace := g.in.Pod.Namespace
-	object, err := g.in.Sources.ConfigMap(ctx, namespace, ref.Name)
+	object, err := g.in.Objects.ConfigMap(ctx, namespace, ref.Name)
 	if err != nil {
 		return "", false, unlessOptional(err, ref.Optional)
 	}
@@ -156,7 +160,7 @@ func (g *gathering) configMapKey(ctx context.Context, ref *corev1.ConfigMapKeySe
 
 func (g *gathering) secretKey(ctx context.Context, ref *corev1.SecretKeySelector) (string, bool, error) {
 	namespace := g.in.Pod.Namespace
-	object, err := g.in.Sources.Secret(ctx, namespace, ref.Name)
+	object, err := g.in.Objects.Secret(ctx, namespace, ref.Name)
 	if err != nil {
 		return "", false, unlessOptional(err, ref.Optional)
 	}
@@ -167,8 +171,8 @@ func (g *gathering) secretKey(ctx context.Context, ref *corev1.SecretKeySelector
 	return string(value), found, nil
 }
 
-func (g *gathering) fileKey(ctx context.Context, ref *corev1.FileKeySelector) (string, bool, error) {
-	text, err := g.in.Sources.File(ctx, g.in.Pod, ref.VolumeName, ref.Path)
+func (g *gathering) fileKey(ref *corev1.FileKeySelector) (string, bool, error) {
+	text, err := g.in.Files.File(g.in.Pod, ref.VolumeName, ref.Path)
 	if errors.Is(err, fs.ErrNotExist) && isTrue(ref.Optional) {
 		return "", false, nil
 	}

@@ -25,7 +25,8 @@ type Resolver struct {
 	// knows them all yet. Without them pods are told of none.
 	Services       corelisters.ServiceLister
 	ServicesSynced func() bool
-	Sources        Sources
+	Objects        Objects
+	Files          Files
 }
 
 // Resolve implements agent.Environment.
@@ -36,7 +37,7 @@ func (r *Resolver) Resolve(ctx context.Context, request agent.ContainerRequest) 
 	}
 	in := Input{
 		Pod: request.Pod, Container: request.Spec, PodIPs: request.PodIPs, HostIPs: request.HostIPs,
-		Services: services, Sources: r.Sources,
+		Services: services, Objects: r.Objects, Files: r.Files,
 	}
 	if node := r.Node(); node != nil {
 		in.Allocatable = node.Status.Allocatable

@@ -15,28 +15,36 @@ import (
 
 	"github.com/garrison-project/garrison/internal/api/kinds"
 	plugins "github.com/garrison-project/garrison/internal/server/admission"
+	"github.com/garrison-project/garrison/internal/server/rbac"
 )
 
 // immortal lists the namespaces that cannot be deleted.
 var immortal = sets.New(corev1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic)
 
+// admissionOptions is what the chain of admission plugins works with.
+type admissionOptions struct {
+	client    kubernetes.Interface
+	informers informers.SharedInformerFactory
+	served    *kinds.Set
+	guard     *rbac.Guard
+}
+
 // newAdmission returns the chain of admission plugins. NamespaceLifecycle comes
-// first, so that nothing else looks at an object without a home; guard looks at
-// roles, last.
-func newAdmission(client kubernetes.Interface, f informers.SharedInformerFactory, served *kinds.Set, guard admission.Interface) (admission.Interface, error) {
+// first, so that nothing else looks at an object without a home.
+func newAdmission(o admissionOptions) (admission.Interface, error) {
 	home, err := lifecycle.NewLifecycle(immortal)
 	if err != nil {
 		return nil, err
 	}
-	home.SetExternalKubeClientSet(client)
-	home.SetExternalKubeInformerFactory(f)
+	home.SetExternalKubeClientSet(o.client)
+	home.SetExternalKubeInformerFactory(o.informers)
 	if err := home.ValidateInitialization(); err != nil {
 		return nil, fmt.Errorf("set up %s: %w", lifecycle.PluginName, err)
 	}
 	ours, err := plugins.Plugins(plugins.Options{
-		Client:    client,
-		Informers: f,
-		Serves:    func(gr schema.GroupResource) bool { return served.Store(gr) != nil },
+		Client:    o.client,
+		Informers: o.informers,
+		Serves:    func(gr schema.GroupResource) bool { return o.served.Store(gr) != nil },
 	})
 	if err != nil {
 		return nil, err
@@ -45,6 +53,6 @@ func newAdmission(client kubernetes.Interface, f informers.SharedInformerFactory
 	for _, p := range ours {
 		chain = append(chain, metrics.WithControllerMetrics(p.Interface, p.Name))
 	}
-	chain = append(chain, metrics.WithControllerMetrics(guard, "RBAC"))
+	chain = append(chain, metrics.WithControllerMetrics(o.guard, "RBAC"))
 	return admission.NewChainHandler(chain...), nil
 }

@@ -42,7 +42,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.served.ServeReviews(kinds.Reviewers{Authenticator: authn, Authorizer: may.all, Rules: may.rules})
-	admit, err := newAdmission(s.client, s.informers, s.served, may.guard)
+	admit, err := newAdmission(admissionOptions{s.client, s.informers, s.served, may.guard})
 	if err != nil {
 		return err
 	}

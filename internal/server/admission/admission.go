@@ -61,6 +61,7 @@ func Plugins(o Options) ([]Plugin, error) {
 	}{
 		{"LimitRanger", limitRanges, func() admission.Interface { return newLimitRanger(o) }},
 		{"ServiceAccount", serviceAccounts, func() admission.Interface { return newServiceAccount(o) }},
+		{"NodeRestriction", nodes, func() admission.Interface { return newNodeRestriction(o) }},
 		{"TaintNodesByCondition", nodes, func() admission.Interface { return newNodeTaint() }},
 		{"PodSecurity", namespaces, func() admission.Interface { return podSecurity }},
 		{"Priority", priorityClasses, func() admission.Interface { return newPriority(o) }},

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/garrison-project/garrison/internal/server/node"
 )
 
 // chain is the whole list of plugins over two views of the world: what the
@@ -52,6 +54,7 @@ type request struct {
 	op          admission.Operation
 	old, obj    runtime.Object
 	dryRun      bool
+	user        string // a node's name, or "" for someone who is no node
 }
 
 func (r request) attributes() admission.Attributes {
@@ -60,10 +63,14 @@ func (r request) attributes() admission.Attributes {
 		panic(err)
 	}
 	gr := schema.ParseGroupResource(r.resource)
+	who := &user.DefaultInfo{Name: "someone"}
+	if r.user != "" {
+		who = node.User(r.user)
+	}
 	return admission.NewAttributesRecord(r.obj, r.old,
 		schema.GroupVersionKind{Group: gr.Group, Version: "v1", Kind: reflect.TypeOf(r.obj).Elem().Name()},
 		accessor.GetNamespace(), accessor.GetName(), gr.WithVersion("v1"), r.subresource,
-		r.op, nil, r.dryRun, &user.DefaultInfo{Name: "someone"})
+		r.op, nil, r.dryRun, who)
 }
 
 // send runs all mutating plugins, then all validating ones, as the server does.
@@ -113,7 +120,7 @@ func pluginNames(plugins []Plugin) []string {
 func TestPluginsRunInTheOrderOfKubernetes(t *testing.T) {
 	c := newChain(t, Options{})
 	want := []string{
-		"LimitRanger", "ServiceAccount", "TaintNodesByCondition", "PodSecurity",
+		"LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity",
 		"Priority", "DefaultTolerationSeconds", "RuntimeClass", "ResourceQuota",
 	}
 	if got := pluginNames(c.plugins); !slices.Equal(got, want) {
@@ -125,7 +132,7 @@ func TestPluginsOfKindsThatAreNotServedAreLeftOut(t *testing.T) {
 	c := newChain(t, Options{Serves: func(r schema.GroupResource) bool {
 		return r != limitRanges && r != runtimeClasses
 	}})
-	want := []string{"ServiceAccount", "TaintNodesByCondition", "PodSecurity", "Priority", "DefaultTolerationSeconds", "ResourceQuota"}
+	want := []string{"ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority", "DefaultTolerationSeconds", "ResourceQuota"}
 	if got := pluginNames(c.plugins); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -22,6 +22,8 @@ const (
 	// to restartMax and falls back once one has lived for steady.
 	restartMin, restartMax = 100 * time.Millisecond, 10 * time.Second
 	steady                 = time.Minute
+	// trimPeriod is how often the length of the log is looked at.
+	trimPeriod = time.Minute
 )
 
 // Containerd is a private containerd that is kept running until Stop.
@@ -157,13 +159,11 @@ func (c *Containerd) keep(ctx context.Context) {
 	for {
 		since := time.Now()
 		if p := c.process; p != nil {
-			select {
-			case <-ctx.Done():
+			if !c.attend(ctx, p) {
 				c.endNow(logger, p)
 				return
-			case <-p.exited:
-				c.setProcess(nil, fmt.Errorf("containerd ended: %w", describeExit(p.err, c.layout.log)))
 			}
+			c.setProcess(nil, fmt.Errorf("containerd ended: %w", describeExit(p.err, c.layout.log)))
 		}
 		if time.Since(since) > steady {
 			wait = restartMin
@@ -176,6 +176,24 @@ func (c *Containerd) keep(ctx context.Context) {
 		}
 		wait = min(2*wait, restartMax)
 		c.restart(ctx)
+	}
+}
+
+// attend returns true once the process has ended, and false once ctx is done.
+func (c *Containerd) attend(ctx context.Context, p *process) bool {
+	ticker := time.NewTicker(trimPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-p.exited:
+			return true
+		case <-ticker.C:
+			if err := trimLog(c.layout.log); err != nil {
+				klog.FromContext(ctx).Error(err, "The log may get long")
+			}
+		}
 	}
 }
 

@@ -17,10 +17,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-const (
-	// rescan is how often the folder is looked at without being told of a change.
-	rescan = time.Minute
-)
+// rescan is how often the folder is looked at without being told of a change.
+const rescan = time.Minute
 
 // ImporterConfig says what to import, and to where.
 type ImporterConfig struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -60,8 +61,19 @@ func (l loader) load(ctx context.Context, archive string) error {
 	} else {
 		args = append(args, "--snapshotter", l.snapshotter)
 	}
-	command := exec.CommandContext(ctx, l.ctr, append(args, archive)...)
+	file, err := os.Open(archive)
+	if err != nil {
+		return fmt.Errorf("import images: %w", err)
+	}
+	defer file.Close()
+	content, err := decompress(file) // containerd 1.6 does not
+	if err != nil {
+		return fmt.Errorf("import %s: %w", archive, err)
+	}
+	defer content.Close()
+	command := exec.CommandContext(ctx, l.ctr, append(args, "-")...)
 	var output bytes.Buffer
+	command.Stdin = content
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Run(); err != nil {
 		lines := strings.Split(strings.TrimSpace(output.String()), "\n")

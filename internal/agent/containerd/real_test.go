@@ -2,10 +2,12 @@ package containerd_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -59,7 +61,7 @@ type client struct {
 
 func newClient(t *testing.T, c *containerd.Containerd) client {
 	t.Helper()
-	service, err := cri.NewRemoteRuntimeService(t.Context(), c.Endpoint(), time.Minute, nil, false)
+	service, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(c.Endpoint()).WithConnectionTimeout(time.Minute).Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,15 +69,27 @@ func newClient(t *testing.T, c *containerd.Containerd) client {
 	return client{t: t, RuntimeService: service}
 }
 
-// run runs a pod with one container.
-func (c client) run(name string, ports []*runtimeapi.PortMapping, command ...string) (sandbox, container string) {
+// work is a pod with one container. Image and Command have defaults.
+type work struct {
+	name, image string
+	port        int32 // of the machine, for 80 of the pod
+	command     []string
+}
+
+// run runs a pod.
+func (c client) run(w work) (sandbox, container string) {
 	c.t.Helper()
 	pod := &runtimeapi.PodSandboxConfig{
-		Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "default", Uid: name},
-		Hostname:     name,
+		Metadata:     &runtimeapi.PodSandboxMetadata{Name: w.name, Namespace: "default", Uid: w.name},
+		Hostname:     w.name,
 		LogDirectory: c.t.TempDir(),
-		PortMappings: ports,
 		Linux:        &runtimeapi.LinuxPodSandboxConfig{},
+	}
+	if w.port != 0 {
+		pod.PortMappings = []*runtimeapi.PortMapping{{ContainerPort: 80, HostPort: w.port, Protocol: runtimeapi.Protocol_TCP}}
+	}
+	if w.command == nil {
+		w.command = loop
 	}
 	ctx := c.t.Context()
 	sandbox, err := c.RunPodSandbox(ctx, pod, "")
@@ -84,8 +98,8 @@ func (c client) run(name string, ports []*runtimeapi.PortMapping, command ...str
 	}
 	container, err = c.CreateContainer(ctx, sandbox, &runtimeapi.ContainerConfig{
 		Metadata: &runtimeapi.ContainerMetadata{Name: "main"},
-		Image:    &runtimeapi.ImageSpec{Image: containerdtest.Image},
-		Command:  command,
+		Image:    &runtimeapi.ImageSpec{Image: cmp.Or(w.image, containerdtest.Image)},
+		Command:  w.command,
 		LogPath:  "main.log",
 		Linux:    &runtimeapi.LinuxContainerConfig{},
 	}, pod)
@@ -129,7 +143,7 @@ func TestContainersOutliveContainerd(t *testing.T) {
 	config := containerdtest.NewConfig(t)
 	c := containerdtest.StartWith(t, config)
 	client := newClient(t, c)
-	sandbox, container := client.run("a", nil, loop...)
+	sandbox, container := client.run(work{name: "a"})
 	within(t, "the container has written its mark", func() bool {
 		_, _, err := client.ExecSync(t.Context(), container, []string{"cat", "/tmp/boots"}, time.Minute)
 		return err == nil
@@ -241,12 +255,23 @@ func alive(pid int) bool {
 	return err == nil && len(content) > 0
 }
 
+// freePort is a port of this machine that nobody listens on.
+func freePort(t *testing.T) int32 {
+	t.Helper()
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return int32(listener.Addr().(*net.TCPAddr).Port)
+}
+
 func TestNetwork(t *testing.T) {
 	c := containerdtest.Start(t)
+	port := freePort(t)
 	client := newClient(t, c)
-	server, _ := client.run("server", []*runtimeapi.PortMapping{{ContainerPort: 80, HostPort: 38080, Protocol: runtimeapi.Protocol_TCP}},
-		"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp")
-	_, visitor := client.run("visitor", nil, loop...)
+	server, _ := client.run(work{name: "server", port: port, command: []string{"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp"}})
+	_, visitor := client.run(work{name: "visitor"})
 	ip := client.ip(server)
 	if _, err := netip.ParseAddr(ip); err != nil {
 		t.Fatalf("the pod has the address %q: %v", ip, err)
@@ -261,7 +286,7 @@ func TestNetwork(t *testing.T) {
 	if got := client.exec(visitor, "wget", "-q", "-O", "-", "http://"+ip+"/"); got != "hello" {
 		t.Errorf("another pod reads %q", got)
 	}
-	response, err := http.Get("http://127.0.0.1:38080/")
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
 	if err != nil {
 		t.Fatalf("the port of the host: %v", err)
 	}
@@ -275,8 +300,8 @@ func TestNetwork(t *testing.T) {
 func TestTwoOnOneMachine(t *testing.T) {
 	one, two := containerdtest.Start(t), containerdtest.Start(t)
 	first, second := newClient(t, one), newClient(t, two)
-	sandbox, _ := first.run("a", nil, loop...)
-	other, container := second.run("a", nil, loop...)
+	sandbox, _ := first.run(work{name: "a"})
+	other, container := second.run(work{name: "a"})
 	if first.ip(sandbox) == second.ip(other) {
 		t.Errorf("both pods have the address %s", first.ip(sandbox))
 	}
@@ -294,8 +319,8 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	config := containerdtest.NewConfig(t)
 	c := containerdtest.StartWith(t, config)
 	client := newClient(t, c)
-	client.run("a", nil, loop...)
-	client.run("b", nil, loop...)
+	client.run(work{name: "a"})
+	client.run(work{name: "b"})
 	if err := c.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -335,5 +360,43 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	}
 	if rules, err := exec.Command("iptables-save", "-t", "nat").Output(); err == nil && strings.Contains(string(rules), c.Network()) {
 		t.Errorf("rules are left:\n%s", rules)
+	}
+}
+
+// The kernel allows sockets no long names.
+func TestLongFolder(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	config.Dir = filepath.Join(config.Dir, strings.Repeat("long", 30))
+	c, err := containerd.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(c.Socket(), "/run/garrison/") {
+		t.Errorf("its socket is %s", c.Socket())
+	}
+	if err := c.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(c.Socket())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of the socket is left: %v", err)
+	}
+}
+
+// A containerd that cannot work is told of, with what it says.
+func TestContainerdThatFails(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	programs, err := containerd.Find(containerd.Needs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(t.TempDir(), "containerd")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = --version ] && exec %s --version\necho containerd: out of order >&2\nexit 3\n", programs.Containerd)
+	if err := os.WriteFile(broken, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config.ContainerdPath = broken
+	_, err = containerd.Start(t.Context(), config)
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("got error %v", err)
 	}
 }

@@ -124,7 +124,7 @@ func StartWith(t testing.TB, config containerd.Config) *containerd.Containerd {
 // awaitNetwork waits until the runtime has read the configuration of its network.
 func awaitNetwork(t testing.TB, c *containerd.Containerd) {
 	t.Helper()
-	client, err := cri.NewRemoteRuntimeService(t.Context(), c.Endpoint(), time.Minute, nil, false)
+	client, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(c.Endpoint()).WithConnectionTimeout(time.Minute).Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

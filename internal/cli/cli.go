@@ -75,7 +75,7 @@ node agent on every node that should have one, and brings kubectl along.
 Exit codes: 0 done, 1 failed, 2 wrong command line. 'garrison kubectl' exits as
 kubectl does.`,
 		Example: `  # Start a control plane with five simulated nodes
-  garrison up --simulate-nodes 5
+  garrison up --no-agent --simulate-nodes 5
 
   # In another terminal: see the nodes, and put an agent on each
   garrison kubectl get nodes
@@ -93,6 +93,6 @@ kubectl does.`,
 	root.SetErr(in.streams.Err)
 	root.PersistentFlags().StringVar(&in.dataDir, "data-dir", defaultDataDir(),
 		"directory of the database, keys and admin kubeconfig; also $"+dataDirVariable)
-	root.AddCommand(newUpCommand(in), newServerCommand(in), newControllerCommand(in), newSchedulerCommand(in), newKubectlCommand(in), newKubeconfigCommand(in), newVersionCommand(in))
+	root.AddCommand(newUpCommand(in), newServerCommand(in), newAgentCommand(in), newControllerCommand(in), newSchedulerCommand(in), newKubectlCommand(in), newKubeconfigCommand(in), newVersionCommand(in))
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -176,6 +177,8 @@ func TestUpChecksItsFlags(t *testing.T) {
 		"--node-monitor-grace-period=-1s": "--node-monitor-grace-period must be positive",
 		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
 		"--v=-1":                          "-v must not be negative",
+		"--cluster-cidr=everywhere":       `--cluster-cidr: "everywhere" is not a range of addresses such as 10.88.0.0/16`,
+		"--cluster-cidr=10.0.0.0/30":      "--cluster-cidr: 10.0.0.0/30 has no parts with a mask of 24 bits",
 		"--controllers=*,-deployment":     `--controllers: "deployment" is not one of ` + strings.Join(cluster.PartNames(), ", "),
 	} {
 		for _, command := range []string{"up", "server"} {
@@ -188,7 +191,7 @@ func TestUpChecksItsFlags(t *testing.T) {
 }
 
 func TestUpConfig(t *testing.T) {
-	flags := &upFlags{bindAddress: "::1", port: 0, etcdServers: []string{"https://db:2379"}, simulateNodes: 3, grace: time.Minute}
+	flags := &upFlags{bindAddress: "::1", port: 0, etcdServers: []string{"https://db:2379"}, simulateNodes: 3, grace: time.Minute, clusterCIDR: "10.9.0.0/16", noAgent: true}
 	got, err := flags.config("relative")
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +202,7 @@ func TestUpConfig(t *testing.T) {
 	}
 	want := cluster.Config{
 		DataDir: filepath.Join(here, "relative"), BindAddress: "::1", EtcdServers: []string{"https://db:2379"},
-		SimulateNodes: 3, NodeMonitorGracePeriod: time.Minute,
+		SimulateNodes: 3, NodeMonitorGracePeriod: time.Minute, ClusterCIDR: netip.MustParsePrefix("10.9.0.0/16"),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("config = %+v, want %+v", got, want)

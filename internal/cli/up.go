@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	"github.com/garrison-project/garrison/internal/cluster"
+	"github.com/garrison-project/garrison/internal/controller/nodeipam"
 )
 
 const (
@@ -42,7 +44,9 @@ type upFlags struct {
 	simulateNodes int
 	grace         time.Duration
 	controllers   []string
+	clusterCIDR   string
 	noAgent       bool
+	agent         agentFlags
 	verbosity     int
 }
 
@@ -52,16 +56,20 @@ func newUpCommand(in *invocation) *cobra.Command {
 		Use:   "up",
 		Short: "Start everything on this machine",
 		Long: `Start the API server on an embedded etcd, the controllers, the scheduler and the
-simulated nodes, and keep them running.
+simulated nodes, make this machine a node, and keep all of it running.
+
+To be a node takes root, containerd, runc, the CNI plugins and iptables; without
+them there is --no-agent.
 
 Once all is ready one line on standard output names the address and the admin's
 kubeconfig. SIGTERM or ^C ends everything cleanly within five seconds; a second
-one forces the end. What was stored is there again at the next start.`,
+one forces the end. What was stored is there again at the next start. Containers
+go on meanwhile; 'garrison reset' ends them.`,
 		Example: `  # On port 6443, with data in the default place
   garrison up
 
   # To try things out: any free port, five nodes without machines
-  garrison up --data-dir /tmp/trial --port 0 --simulate-nodes 5
+  garrison up --no-agent --data-dir /tmp/trial --port 0 --simulate-nodes 5
 
   # On an etcd that runs elsewhere
   garrison up --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379`,
@@ -70,6 +78,9 @@ one forces the end. What was stored is there again at the next start.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&flags.noAgent, "no-agent", false, "do not make this machine a node")
+	cmd.Flags().StringVar(&flags.agent.nodeName, "node-name", "", "name of this machine as a node (default its host name, in lower case)")
+	cmd.Flags().StringVar(&flags.agent.address, "agent-address", "127.0.0.1", "IP address to serve logs, exec and metrics of this node on")
+	flags.agent.add(cmd.Flags())
 	return cmd
 }
 
@@ -98,6 +109,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.kubeconfigOut, "kubeconfig-out", "", "file to write the admin's kubeconfig to (default "+adminKubeconfig+" in the data directory)")
 	flags.StringSliceVar(&f.etcdServers, "etcd-servers", nil, "URLs of an etcd to use instead of the embedded one")
 	flags.IntVar(&f.simulateNodes, "simulate-nodes", 0, "number of nodes without machines to create")
+	flags.StringVar(&f.clusterCIDR, "cluster-cidr", nodeipam.DefaultClusterCIDR.String(), "range of addresses of all pods, of which each node gets a part")
 	flags.DurationVar(&f.grace, "node-monitor-grace-period", defaultGrace, "how long a node may be silent before it counts as unreachable")
 	flags.StringSliceVar(&f.controllers, "controllers", []string{"*"}, "parts to run beside the API server: '*' for all, 'NAME' for one, '-NAME' for all but one; known are "+strings.Join(cluster.PartNames(), ", "))
 	flags.IntVarP(&f.verbosity, "v", "v", 0, "log level: 0 warnings and errors only, 1 what happens, up to 10")
@@ -155,9 +167,20 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 	if err != nil {
 		return none, usagef("--controllers: %w", err)
 	}
+	pods, err := netip.ParsePrefix(f.clusterCIDR)
+	if err != nil {
+		return none, usagef("--cluster-cidr: %q is not a range of addresses such as %v", f.clusterCIDR, nodeipam.DefaultClusterCIDR)
+	}
+	if err := nodeipam.CheckClusterCIDR(pods); err != nil {
+		return none, usagef("--cluster-cidr: %w", err)
+	}
 	dir, err := filepath.Abs(dataDir)
 	if err != nil {
 		return none, fmt.Errorf("find the data directory: %w", err)
+	}
+	machine, err := f.agentConfig(dir)
+	if err != nil {
+		return none, err
 	}
 	return cluster.Config{
 		DataDir:                dir,
@@ -167,8 +190,26 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 		EtcdServers:            f.etcdServers,
 		SimulateNodes:          f.simulateNodes,
 		NodeMonitorGracePeriod: f.grace,
+		ClusterCIDR:            pods,
 		Controllers:            controllers,
+		Agent:                  machine,
 	}, nil
+}
+
+// agentConfig says how this machine is a node, nil if it is none. A machine that
+// cannot be one is refused before anything starts.
+func (f *upFlags) agentConfig(dir string) (*cluster.AgentConfig, error) {
+	if f.noAgent {
+		return nil, nil
+	}
+	cfg, err := f.agent.config(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.CheckMachine(); err != nil {
+		return nil, fmt.Errorf("make this machine a node: %w; to start without it: --no-agent", err)
+	}
+	return &cfg, nil
 }
 
 // untilSignal returns a context that is done at the first SIGTERM or SIGINT. The

@@ -31,12 +31,15 @@ type Config struct {
 	ClusterCIDR netip.Prefix
 	// Controllers are the parts to run beside the server, by default all.
 	Controllers Selection
+	// Agent says how this machine is a node; nil: it is none.
+	Agent *AgentConfig
 }
 
 // Cluster is a running process: the server and what works on it.
 type Cluster struct {
 	*server.Server
 	parts *parts
+	agent *nodeAgent // nil if this machine is no node
 }
 
 // Run starts a cluster, calls ready once all of it works, and keeps it until ctx
@@ -54,6 +57,7 @@ func Run(ctx context.Context, cfg Config, ready func(*Cluster)) error {
 	case <-ctx.Done():
 	case <-c.Done():
 	case <-c.parts.failed:
+	case <-c.agentFailed():
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
@@ -78,7 +82,11 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Server: s}
-	if err := c.startParts(ctx, cfg); err != nil {
+	err = c.startParts(ctx, cfg)
+	if err == nil && cfg.Agent != nil {
+		err = c.startAgent(ctx, *cfg.Agent)
+	}
+	if err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		return nil, errors.Join(err, c.Stop(stopping))
@@ -103,13 +111,37 @@ func (c *Cluster) startParts(ctx context.Context, cfg Config) error {
 	return simulated.CreateNodes(ctx, c.Client(), cfg.SimulateNodes)
 }
 
-// Stop ends the parts, then the server, and returns when all has ended or ctx is
+// startAgent makes this machine a node.
+func (c *Cluster) startAgent(ctx context.Context, cfg AgentConfig) error {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return err
+	}
+	name := cfg.Node.Name
+	if c.agent, err = startAgent(ctx, cfg, nodeAccess{api: c.NodeRESTConfig(name), writer: c.NodeWriter(name)}); err != nil {
+		return err
+	}
+	return c.agent.awaitReady(ctx)
+}
+
+// agentFailed is closed when a part of the agent has ended by itself.
+func (c *Cluster) agentFailed() <-chan struct{} {
+	if c.agent == nil {
+		return nil
+	}
+	return c.agent.parts.failed
+}
+
+// Stop ends the agent, the parts, then the server, and returns when all has ended or ctx is
 // done. It returns what went wrong since Start, if anything did. It is to be
 // called once.
 func (c *Cluster) Stop(ctx context.Context) error {
 	var err error
+	if c.agent != nil {
+		err = c.agent.stop(ctx)
+	}
 	if c.parts != nil {
-		err = c.parts.stop(ctx)
+		err = errors.Join(err, c.parts.stop(ctx))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Shutdown() }()

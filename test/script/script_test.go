@@ -115,14 +115,14 @@ func setup(env *testscript.Env) error {
 // planes holds the control plane of each story that has one.
 var planes sync.Map // *testscript.TestScript to *plane
 
-// cmdUp starts a control plane: up [flags]. It returns when the ready line is
-// there, with ADDRESS and PORT set.
+// cmdUp starts a control plane without a node of its own: up [flags]. It returns
+// when the ready line is there, with ADDRESS and PORT set.
 func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("up cannot be negated: use ! exec garrison up")
 	}
 	plane, err := startPlane(planeConfig{
-		args: append([]string{"up", "--port", "0"}, args...),
+		args: append([]string{"up", "--no-agent", "--port", "0"}, args...),
 		dir:  ts.MkAbs("."),
 		env:  []string{"HOME=" + ts.Getenv("HOME"), "PATH=" + ts.Getenv("PATH"), "GARRISON_DATA_DIR=" + ts.Getenv("GARRISON_DATA_DIR")},
 	})
@@ -184,7 +184,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(patience); ; {
 		command := exec.Command(binary, append([]string{"kubectl"}, args[1:]...)...)
 		command.Dir = ts.MkAbs(".")
-		command.Env = []string{"HOME=" + ts.Getenv("HOME"), "GARRISON_DATA_DIR=" + ts.Getenv("GARRISON_DATA_DIR")}
+		command.Env = []string{"HOME=" + ts.Getenv("HOME"), "GARRISON_DATA_DIR=" + ts.Getenv("GARRISON_DATA_DIR"), "KUBECONFIG=" + ts.Getenv("KUBECONFIG")}
 		out, err := command.Output()
 		if err == nil && pattern.Match(out) != neg {
 			fmt.Fprintf(ts.Stdout(), "%s", out)

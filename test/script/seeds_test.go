@@ -77,7 +77,7 @@ func newSession(t *testing.T, flags ...string) *session {
 	t.Helper()
 	dir := t.TempDir()
 	env := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GARRISON_DATA_DIR=" + filepath.Join(dir, "data"), "KUBECTL_KUBERC=false"}
-	p, err := startPlane(planeConfig{args: append([]string{"up", "--port", "0"}, flags...), dir: dir, env: env})
+	p, err := startPlane(planeConfig{args: append([]string{"up", "--no-agent", "--port", "0"}, flags...), dir: dir, env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,255 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/component-helpers/node/util"
+	"k8s.io/klog/v2"
+
+	"github.com/garrison-project/garrison/internal/agent/containerd"
+	"github.com/garrison-project/garrison/internal/agent/cri"
+	"github.com/garrison-project/garrison/internal/agent/machine"
+	"github.com/garrison-project/garrison/internal/agent/node"
+	"github.com/garrison-project/garrison/internal/writer"
+)
+
+// nodeReadyTimeout is how long a node may take from its start until it is ready.
+const nodeReadyTimeout = time.Minute
+
+// AgentConfig says how this machine is a node. Dir is required.
+type AgentConfig struct {
+	// Dir is the folder of the agent, ImageFolder that of the OCI archives to
+	// import, ManifestFolder that of the static pods, PodLogs that of the output
+	// of containers.
+	Dir, ImageFolder, ManifestFolder, PodLogs string
+	// Node is what is decided about the Node object. Name, host name, addresses,
+	// port and folders are filled in.
+	Node node.Settings
+	// BindAddress and Port are where the agent serves; 0 picks a free port.
+	BindAddress string
+	Port        int
+	// RuntimeEndpoint is the socket of a runtime that runs already. With none a
+	// containerd is started: ContainerdPath, or the one that is found.
+	RuntimeEndpoint, ContainerdPath string
+	// CNIConfDir has the configuration of a pod network that others made, CNIBinDir
+	// the plugins.
+	CNIConfDir, CNIBinDir string
+	ClusterDNS            []string
+	ClusterDomain         string
+}
+
+// CheckMachine tells why this machine cannot be a node: programs that it lacks are
+// named with the packages that have them.
+func (cfg AgentConfig) CheckMachine() error {
+	if os.Geteuid() != 0 {
+		return errors.New("only root can run containers")
+	}
+	if cfg.RuntimeEndpoint != "" {
+		return nil
+	}
+	_, err := containerd.Find(containerd.Needs{
+		ContainerdPath: cfg.ContainerdPath, CNIBinDir: cfg.CNIBinDir, ForeignNetwork: cfg.CNIConfDir != "",
+	})
+	return err
+}
+
+// complete fills in what the machine itself tells.
+func (cfg AgentConfig) complete() (AgentConfig, error) {
+	var err error
+	if cfg.Node.Hostname, err = machine.Hostname(); err != nil {
+		return cfg, err
+	}
+	if cfg.Node.Name == "" {
+		cfg.Node.Name = cfg.Node.Hostname
+	}
+	if len(cfg.Node.Addresses) == 0 {
+		cfg.Node.Addresses = []net.IP{machine.Address()}
+	}
+	if cfg.BindAddress == "" {
+		cfg.BindAddress = cfg.Node.Addresses[0].String()
+	}
+	cfg.Node.StorageDir, cfg.Node.ImageDir = cfg.Dir, cfg.Dir
+	return cfg, os.MkdirAll(cfg.Dir, 0o711)
+}
+
+// nodeAccess is what an agent has of its cluster: the right to act as its node.
+type nodeAccess struct {
+	api    *rest.Config
+	writer writer.Writer
+}
+
+// nodeAgent is this machine at work as a node.
+type nodeAgent struct {
+	cfg    AgentConfig
+	client kubernetes.Interface
+	writer writer.Writer
+
+	containerd  *containerd.Containerd // nil with a runtime of others
+	runtime     *cri.Runtime
+	broadcaster record.EventBroadcaster
+	record      *node.Node
+	pods        cache.SharedIndexInformer
+	parts       *parts
+}
+
+// startAgent makes this machine a node. It returns when all parts work, which
+// takes the API server no answer yet; ctx bounds the start alone.
+func startAgent(ctx context.Context, cfg AgentConfig, access nodeAccess) (*nodeAgent, error) {
+	a := &nodeAgent{cfg: cfg, writer: access.writer}
+	if err := a.start(ctx, access); err != nil {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("make this machine a node: %w", err), a.stop(stopping))
+	}
+	return a, nil
+}
+
+func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
+	var err error
+	if a.client, err = kubernetes.NewForConfig(access.api); err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	if err := a.startRuntime(ctx); err != nil {
+		return err
+	}
+	a.broadcaster = record.NewBroadcaster()
+	a.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
+	recorder := a.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: a.cfg.Node.Name})
+	a.pods = coreinformers.NewFilteredPodInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.cfg.Node.Name).String()
+	})
+	if err := a.pods.SetTransform(withoutManagers); err != nil {
+		return err
+	}
+	a.record, err = node.New(node.Options{Settings: a.cfg.Node, Client: a.client, Runtime: a.runtime, Recorder: recorder})
+	if err != nil {
+		return err
+	}
+	a.parts = startParts(context.WithoutCancel(ctx), []part{
+		{"node", a.record.Run},
+		{"pod-network", a.keepNetwork},
+		{"pod-informer", a.pods.RunWithContext},
+	})
+	return nil
+}
+
+// startRuntime starts a containerd, unless there is a runtime to use.
+func (a *nodeAgent) startRuntime(ctx context.Context) error {
+	endpoint := a.cfg.RuntimeEndpoint
+	if endpoint == "" {
+		var err error
+		a.containerd, err = containerd.Start(ctx, containerd.Config{
+			Dir: a.cfg.Dir, ContainerdPath: a.cfg.ContainerdPath, CNIBinDir: a.cfg.CNIBinDir, CNIConfDir: a.cfg.CNIConfDir,
+		})
+		if err != nil {
+			return err
+		}
+		endpoint = a.containerd.Endpoint()
+	}
+	var err error
+	a.runtime, err = cri.New(cri.Options{
+		Endpoint:       endpoint,
+		PodsDirectory:  filepath.Join(a.cfg.Dir, "pods"),
+		LinksDirectory: filepath.Join(filepath.Dir(a.cfg.PodLogs), "containers"),
+	})
+	return err
+}
+
+// keepNetwork gives the pod network its addresses when they are known.
+func (a *nodeAgent) keepNetwork(ctx context.Context) {
+	if a.containerd != nil && a.cfg.CNIConfDir == "" {
+		_ = wait.PollUntilContextCancel(ctx, 5*time.Second, true, func(ctx context.Context) (bool, error) {
+			err := a.setUpNetwork(ctx)
+			if err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "The pod network is not there yet")
+			}
+			return err == nil, nil
+		})
+	}
+	<-ctx.Done()
+}
+
+func (a *nodeAgent) setUpNetwork(ctx context.Context) error {
+	texts := []string{a.cfg.Node.PodCIDR}
+	if a.cfg.Node.PodCIDR == "" {
+		var err error
+		if texts, err = a.record.AwaitPodCIDR(ctx); err != nil {
+			return err
+		}
+	}
+	var ranges []netip.Prefix
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("read the pod CIDR of node %s: %w", a.cfg.Node.Name, err)
+		}
+		ranges = append(ranges, prefix)
+	}
+	return a.containerd.SetPodCIDRs(ranges)
+}
+
+// awaitReady waits until pods can run here. With a network that others make it is
+// enough that the node is registered: that network may come as a pod.
+func (a *nodeAgent) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, nodeReadyTimeout)
+	defer cancel()
+	problem := "it is not registered"
+	err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
+		select {
+		case <-a.parts.failed:
+			return false, a.parts.failure()
+		default:
+		}
+		current := a.record.Current()
+		if current == nil {
+			return false, nil
+		}
+		_, ready := util.GetNodeCondition(&current.Status, corev1.NodeReady)
+		if ready == nil {
+			return false, nil
+		}
+		problem = ready.Message
+		own := a.containerd != nil && a.cfg.CNIConfDir == ""
+		return !own || ready.Status == corev1.ConditionTrue, nil
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("node %s is not ready: %s", a.cfg.Node.Name, problem)
+	}
+	return err
+}
+
+// stop ends the agent, at most until ctx is done. Containers go on.
+func (a *nodeAgent) stop(ctx context.Context) error {
+	var err error
+	if a.parts != nil {
+		err = a.parts.stop(ctx)
+	}
+	if a.broadcaster != nil {
+		a.broadcaster.Shutdown()
+	}
+	if a.runtime != nil {
+		err = errors.Join(err, a.runtime.Close())
+	}
+	if a.containerd != nil {
+		err = errors.Join(err, a.containerd.Stop())
+	}
+	return err
+}

@@ -10,6 +10,5 @@ func (c *Containerd) PID() int {
 	return c.process.command.Process.Pid
 }
 
-// Bridge and Network are the names of the pod network's device and of itself.
-func (c *Containerd) Bridge() string  { return c.layout.bridge }
+// Network is the name of the pod network.
 func (c *Containerd) Network() string { return c.layout.network }

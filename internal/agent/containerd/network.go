@@ -72,6 +72,10 @@ func podNetwork(l layout, ranges []netip.Prefix, firewall bool) ([]byte, error) 
 	return json.MarshalIndent(network, "", "  ")
 }
 
+// Bridge is the name of the pod network's device. No other agent of this machine
+// has it, so it serves to tell them apart.
+func (c *Containerd) Bridge() string { return c.layout.bridge }
+
 // SetPodCIDRs prepares the machine for our pod network and gives it ranges of
 // addresses, at most one of each family. Until then the runtime says that it has
 // no network, unless it had one before. A network that others made is theirs to

@@ -61,10 +61,13 @@ func (r *Runtime) rotate(ctx context.Context, id string, plan rotation) error {
 	case info.Size() < plan.maxSize:
 		return nil
 	}
+	aside := plan.log + "." + plan.now.Format(rotatedTime)
+	if exists(aside) { // its turn comes in a second
+		return nil
+	}
 	if err := plan.tidy(); err != nil {
 		return err
 	}
-	aside := plan.log + "." + plan.now.Format(rotatedTime)
 	if err := os.Rename(plan.log, aside); err != nil {
 		return err
 	}

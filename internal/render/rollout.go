@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -24,7 +25,9 @@ func RolloutWord(k rollout.Kind) string {
 		return "delete"
 	case rollout.Replace, rollout.ReplaceUnavailable:
 		return "replace"
-	case rollout.HoldBudget, rollout.HoldBadNode, rollout.HoldOnDelete, rollout.HoldDeparture:
+	case rollout.PrePull:
+		return "pull"
+	case rollout.HoldBudget, rollout.HoldTurn, rollout.HoldPulling, rollout.HoldNotPulled, rollout.HoldBadNode, rollout.HoldOnDelete, rollout.HoldDeparture:
 		return "hold"
 	case rollout.Starting, rollout.SurgeStarting, rollout.Terminating, rollout.Leaving,
 		rollout.BackOff, rollout.BadNode:
@@ -60,6 +63,9 @@ var rolloutTexts = map[rollout.Kind]string{
 	rollout.FailedWithUpdate:   "the node went bad after it got this revision",
 	rollout.Terminating:        "the pod is ending, its successor follows",
 	rollout.Leaving:            "the pod is ending, none follows",
+	rollout.PrePull:            "the new images are fetched before the pod makes way",
+	rollout.HoldTurn:           "others have the new images fetched first",
+	rollout.HoldPulling:        "the new images are being fetched",
 	rollout.HoldBadNode:        "outdated; the node must recover first",
 	rollout.HoldOnDelete:       "outdated until someone deletes it",
 	rollout.HoldDeparture:      "outdated; others must be available first",
@@ -82,6 +88,8 @@ func RolloutReason(r rollout.Reason, now time.Time) string {
 		return "within maxSurge, budget " + budget(r.Budget)
 	case rollout.HoldBudget:
 		return "budget " + budget(r.Budget)
+	case rollout.HoldNotPulled:
+		return "the new images cannot be fetched: " + cmp.Or(r.Waiting, "no answer")
 	case rollout.BackOff:
 		return "failed again, kept" + in
 	case rollout.Lapsing:
@@ -93,6 +101,9 @@ func RolloutReason(r rollout.Reason, now time.Time) string {
 		}
 		if r.Waiting != "" {
 			text += ": " + r.Waiting
+		}
+		if r.Scheduler != "" {
+			text += ": waits for the scheduler " + r.Scheduler
 		}
 		if in != "" {
 			text += ", must stay ready" + in

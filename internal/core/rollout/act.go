@@ -66,7 +66,10 @@ func deletion(p *Pod, why Kind) Action {
 
 // grant gives the node what it wants if the budget still has it.
 func (s *site) grant(f *funds) bool {
-	isOpen := f.budget.Spent < f.budget.Limit
+	isOpen, isNear := f.budget.Spent < f.budget.Limit, f.ahead > 0
+	if s.want == wantReplace || s.want == wantFetch {
+		f.ahead--
+	}
 	switch {
 	case s.want == wantReplace && isOpen:
 		s.reason.Kind = Replace
@@ -74,6 +77,8 @@ func (s *site) grant(f *funds) bool {
 	case s.want == wantSurge && isOpen:
 		s.reason.Kind = Surge
 		f.budget.add(s.node.Name)
+	case s.want == wantFetch && isNear:
+		s.reason.Kind = PrePull
 	case s.want == wantDeparture && f.departures > 0:
 		s.reason.Kind = RemoveOutdated
 		f.departures--
@@ -85,10 +90,14 @@ func (s *site) grant(f *funds) bool {
 
 // granted is the action for a want that was granted.
 func (s *site) granted(names namer) Action {
-	if s.want == wantSurge {
+	switch p := s.active[0]; s.want {
+	case wantSurge:
 		return s.creation(names)
+	case wantFetch:
+		return Action{Verb: Fetch, Node: p.Node, Pod: p.Name, UID: p.UID, Why: s.reason.Kind}
+	default:
+		return deletion(p, s.reason.Kind)
 	}
-	return deletion(s.active[0], s.reason.Kind)
 }
 
 // reasons completes the reasons of the nodes with the budget and adds those of

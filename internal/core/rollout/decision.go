@@ -27,6 +27,8 @@ const (
 	Create Verb = iota
 	// Delete a pod.
 	Delete
+	// Fetch asks the agent of a pod to fetch the images of the current revision.
+	Fetch
 )
 
 // Action is one write.
@@ -37,7 +39,7 @@ type Action struct {
 	// DaemonSet, the node, the revision and the pod's predecessor, so that a
 	// repeated create is refused instead of making a second pod.
 	Pod string
-	// UID is the identity of the pod to delete.
+	// UID is the identity of the pod, unless it is to be created.
 	UID string
 	Why Kind
 }
@@ -69,6 +71,8 @@ const (
 	ReplaceUnavailable
 	// Replace: the old pod is taken down within maxUnavailable.
 	Replace
+	// PrePull: the new images are fetched while the old pod serves.
+	PrePull
 	// RemoveOutdated: an old pod where no new one may follow.
 	RemoveOutdated
 	// RemoveUnready: the old pod is no longer ready and its successor is here.
@@ -94,6 +98,12 @@ const (
 	BackOff
 	// HoldBudget: the old pod waits for its turn.
 	HoldBudget
+	// HoldTurn: the old pod serves; others have the new images fetched first.
+	HoldTurn
+	// HoldPulling: the old pod serves until the new images are there.
+	HoldPulling
+	// HoldNotPulled: the old pod serves, for the new images cannot be fetched.
+	HoldNotPulled
 	// HoldBadNode: the old pod waits until its node is well.
 	HoldBadNode
 	// HoldOnDelete: the old pod stays until someone deletes it.
@@ -120,8 +130,11 @@ type Reason struct {
 	Budget Budget
 	// Until is when time alone changes the reason; zero if it does not.
 	Until time.Time
-	// Waiting is the pod's own reason for not starting, if it gave one.
+	// Waiting is the pod's own reason for not starting, if it gave one, or why the
+	// images for its successor are not there.
 	Waiting string
+	// Scheduler is the scheduler that has not taken up the pod.
+	Scheduler string
 }
 
 // Budget is how much of a limit is in use, and where.

@@ -17,6 +17,8 @@ func addNode(t *rapid.T, w *world) {
 		Name:    name,
 		Verdict: drawVerdict(t),
 		Score:   rapid.Int64Range(0, 2).Draw(t, "score"),
+
+		PrePulls: rapid.Bool().Draw(t, "pulls"),
 	}
 }
 
@@ -41,11 +43,15 @@ func podEvent(t *rapid.T, w *world, name string) {
 	p := w.pods[name]
 	bad := !w.exists(p.Node) || !w.nodes[p.Node].BadSince.IsZero()
 	what := rapid.SampledFrom([]string{
-		"start", "start", "start", "start", "unready", "fail", "succeed", "delete", "end", "end",
+		"start", "start", "start", "start", "unready", "fail", "succeed", "delete", "end", "end", "pulled", "notPulled",
 	}).Draw(t, "pod event")
 	switch {
 	case what == "delete" && p.DeleteBy.IsZero():
 		w.change(name, func(p *rollout.Pod) { p.DeleteBy = w.now.Add(deletionGrace) })
+	case what == "pulled" && p.Pull.Hash != "":
+		w.change(name, func(p *rollout.Pod) { p.Pull.State = rollout.Pulled })
+	case what == "notPulled" && p.Pull.Hash != "":
+		w.change(name, func(p *rollout.Pod) { p.Pull.State = rollout.PullFailed })
 	case bad: // nothing runs on such a node
 	case what == "start" && runs(p) && p.ReadySince.IsZero():
 		w.change(name, func(p *rollout.Pod) { p.Bound, p.ReadySince = true, w.now })

@@ -12,6 +12,9 @@ type Input struct {
 	// PlacementGrace is how long a pod stays on a node whose verdict is Lapse;
 	// negative means for ever.
 	PlacementGrace time.Duration
+	// PrePull has nodes whose agent can do it fetch the images of the current
+	// revision before an available pod makes way for it.
+	PrePull bool
 	// Nodes are in order of name, without repetition.
 	Nodes []Node
 	// Strays are the pods whose target node does not exist, in order of name.
@@ -86,6 +89,8 @@ type Node struct {
 	// done to its pods takes effect before it returns. A bad node that is not
 	// away still starts and stops pods, and a new one may be what it needs.
 	Away bool
+	// PrePulls says that the node's agent fetches images when it is asked.
+	PrePulls bool
 	// Crowd are the pods, in order, that take the room of the DaemonSet's pod,
 	// which can be on no other node, though each of them could.
 	Crowd []string
@@ -124,7 +129,35 @@ type Pod struct {
 	// Waiting is why the pod cannot start, in the cluster's own word, such as
 	// ImagePullBackOff; empty for a pod that is on its way.
 	Waiting string
+	// Scheduler is whom the pod waits for: a scheduler that may not run here, and
+	// that has not said anything of the pod. Empty if there is none.
+	Scheduler string
+	// Pull is what its agent was asked to fetch for its successor.
+	Pull Pull
 }
+
+// Pull is a request to the agent of a pod to fetch the images of a revision.
+type Pull struct {
+	// Hash names the revision; empty if nothing was asked for.
+	Hash  string
+	State PullState
+	// Since is when it was asked for.
+	Since time.Time
+	// Reason is why it failed, in the cluster's own word, such as ErrImagePull.
+	Reason string
+}
+
+// PullState is how far a pull has come.
+type PullState int
+
+const (
+	// Pulling: there is no answer yet.
+	Pulling PullState = iota
+	// Pulled: the images are there.
+	Pulled
+	// PullFailed: they are not, and the agent tries again.
+	PullFailed
+)
 
 func (p *Pod) deleting() bool { return !p.DeleteBy.IsZero() }
 

@@ -44,6 +44,10 @@ type funds struct {
 	// budget is maxSurge when surging and maxUnavailable otherwise, with what
 	// the nodes already spend of it.
 	budget Budget
+	// ahead is how many nodes, from the first that waits, may be replaced or be
+	// asked to fetch images for that: what the budget has left and once the
+	// budget, without those that fetch already.
+	ahead int
 	// departures is how many available pods may leave nodes that are closed.
 	departures int
 }
@@ -51,6 +55,7 @@ type funds struct {
 // spend counts what the nodes cost already.
 func spend(in *Input, sites []site) funds {
 	desired, closedByIllness, available := 0, 0, 0
+	pulling, pulled, notPulled := 0, 0, 0
 	var f funds
 	for i := range sites {
 		s := &sites[i]
@@ -66,11 +71,24 @@ func spend(in *Input, sites []site) funds {
 		if s.spends {
 			f.budget.add(s.node.Name)
 		}
+		switch {
+		case s.reason.Kind == HoldPulling:
+			pulling++
+		case s.reason.Kind == HoldNotPulled:
+			notPulled++
+		case s.hasImages(in):
+			pulled++
+		}
 	}
 	// A percentage is taken of the nodes that would be desired if all were in
 	// good health: a failing zone must not shrink the budget of the others.
 	f.budget.Limit = in.Strategy.limit(desired + closedByIllness)
 	f.departures = available - desired
+	// An image that nobody has is not sought on all nodes: as many may fail as
+	// have succeeded, and a few.
+	if few := max(0, f.budget.Limit-f.budget.Spent) + f.budget.Limit; notPulled < few+pulled {
+		f.ahead = few - pulling
+	}
 	return f
 }
 

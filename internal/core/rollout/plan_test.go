@@ -102,6 +102,8 @@ func (tr *transcript) parse(t *testing.T, d *datadriven.TestData) rollout.Input 
 			tr.now = tr.now.Add(duration(t, value))
 		case "forget":
 			tr.memory = rollout.Memory{}
+		case "prePull":
+			in.PrePull = true
 		case "status", "quiet":
 		default:
 			d.Fatalf(t, "unknown argument %s", arg.Key)
@@ -140,6 +142,8 @@ func (tr *transcript) parseLine(t *testing.T, in *rollout.Input, words []string)
 			n.BadSince = tr.now.Add(-duration(t, value))
 		case "away":
 			n.BadSince, n.Away = tr.now.Add(-duration(t, value)), true
+		case "pulls":
+			n.PrePulls = true
 		case "crowd":
 			n.Crowd = strings.Split(value, ",")
 		case "score":
@@ -201,11 +205,33 @@ func (tr *transcript) parsePods(t *testing.T, node string, words []string) []rol
 			p.Bound = false
 		case "waiting":
 			p.Waiting = value
+		case "scheduler":
+			p.Scheduler = value
+		case "pulling", "pulled", "notPulled":
+			p.Pull = parsePull(t, tr.now, key, value)
 		default:
 			t.Fatalf("unknown word %q for a pod on %s", word, node)
 		}
 	}
 	return pods
+}
+
+// parsePull reads what was asked of a pod's agent: pulling=HASH or
+// pulling=HASH,SINCE, pulled=HASH, notPulled=HASH,REASON.
+func parsePull(t *testing.T, now time.Time, state, value string) rollout.Pull {
+	hash, detail, _ := strings.Cut(value, ",")
+	pull := rollout.Pull{Hash: hash, Since: now.Add(-10 * time.Second)}
+	switch state {
+	case "pulling":
+		if detail != "" {
+			pull.Since = now.Add(-duration(t, detail))
+		}
+	case "pulled":
+		pull.State = rollout.Pulled
+	case "notPulled":
+		pull.State, pull.Reason = rollout.PullFailed, detail
+	}
+	return pull
 }
 
 func amount(t *testing.T, s string) rollout.Amount {

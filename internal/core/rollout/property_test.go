@@ -19,6 +19,7 @@ func TestProperties(t *testing.T) {
 		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
 			strategy := draw(rapid.IntRange(1, 3).Draw(t, "amount"))
 			w := newWorld(strategy, time.Duration(rapid.IntRange(0, 2).Draw(t, "minReady"))*5*time.Second)
+			w.prePull = rapid.Bool().Draw(t, "prePull")
 			for range rapid.IntRange(1, 8).Draw(t, "nodes") {
 				addNode(t, w)
 			}
@@ -58,11 +59,15 @@ func turn(t *rapid.T, w *world) {
 	lag := rapid.IntRange(0, 4).Draw(t, "lag")
 	in := w.view(lag)
 	d := plan(t, w, in)
+	checkFetches(t, w, in, d)
 	for _, a := range d.Actions {
 		if rapid.IntRange(0, 9).Draw(t, "fails") == 0 {
 			continue
 		}
 		takes := mark(w, in, a)
+		if takes {
+			checkImages(t, w, in, a)
+		}
 		w.carryOut(a)
 		if takes {
 			checkBudget(t, w, in)
@@ -91,12 +96,10 @@ func plan(t *rapid.T, w *world, in rollout.Input) rollout.Decision {
 // decided on, and reports whether it is anything that a budget limits.
 func mark(w *world, in rollout.Input, a rollout.Action) bool {
 	i := slices.IndexFunc(in.Nodes, func(n rollout.Node) bool { return n.Name == a.Node })
-	if i < 0 || in.Nodes[i].Verdict == rollout.Leave {
+	if i < 0 || in.Nodes[i].Verdict == rollout.Leave || a.Verb == rollout.Fetch {
 		return false
 	}
-	serves := func(p rollout.Pod) bool {
-		return runs(p) && !p.ReadySince.IsZero() && in.Now.Sub(p.ReadySince) >= w.minReady
-	}
+	serves := func(p rollout.Pod) bool { return w.servesIn(in, p) }
 	pods := in.Nodes[i].Pods
 	if a.Verb == rollout.Create {
 		w.surging[a.Node] = slices.ContainsFunc(pods, serves)
@@ -114,6 +117,11 @@ func mark(w *world, in rollout.Input, a rollout.Action) bool {
 	return takes
 }
 
+// servesIn reports whether the pod is available in a view.
+func (w *world) servesIn(in rollout.Input, p rollout.Pod) bool {
+	return runs(p) && !p.ReadySince.IsZero() && in.Now.Sub(p.ReadySince) >= w.minReady
+}
+
 // checkBudget: the pods taken down, and those started beside others, for a
 // rollout never exceed the budget.
 func checkBudget(t *rapid.T, w *world, in rollout.Input) {
@@ -123,6 +131,59 @@ func checkBudget(t *rapid.T, w *world, in rollout.Input) {
 	}
 	if most := limit(w.strategy.MaxSurge, in); marked(w.surging) > most {
 		t.Fatalf("%d nodes surging at once, at most %d may: %v", marked(w.surging), most, w.surging)
+	}
+}
+
+// checkImages: no pod that serves is taken down for a successor whose images its
+// agent was not seen to have, if it can fetch them.
+func checkImages(t *rapid.T, w *world, in rollout.Input, a rollout.Action) {
+	if !in.PrePull || a.Verb != rollout.Delete || w.strategy.OnDelete || w.strategy.MaxSurge.Value > 0 {
+		return
+	}
+	for _, n := range in.Nodes {
+		if n.Name != a.Node || !n.PrePulls || n.Verdict != rollout.Run {
+			continue
+		}
+		for _, p := range n.Pods {
+			if p.UID == a.UID && (p.Pull.Hash != in.Set.Hash || p.Pull.State != rollout.Pulled) {
+				t.Fatalf("%s taken down without images for its successor: %+v", p.Name, p.Pull)
+			}
+		}
+	}
+}
+
+// checkFetches: nobody is asked who cannot fetch, or was asked before, and no more
+// than the budget allows to go and once as many ahead are at it.
+func checkFetches(t *rapid.T, w *world, in rollout.Input, d rollout.Decision) {
+	fetching := 0
+	for _, a := range d.Actions {
+		if a.Verb != rollout.Fetch {
+			continue
+		}
+		i := slices.IndexFunc(in.Nodes, func(n rollout.Node) bool { return n.Name == a.Node })
+		if !in.PrePull || !in.Nodes[i].PrePulls {
+			t.Fatalf("asked to fetch images, but cannot: %+v", a)
+		}
+		for _, p := range in.Nodes[i].Pods {
+			if p.UID == a.UID && p.Pull.Hash == in.Set.Hash {
+				t.Fatalf("asked to fetch images again: %+v", a)
+			}
+		}
+		fetching++
+	}
+	if fetching == 0 {
+		return
+	}
+	for _, n := range in.Nodes {
+		for _, p := range n.Pods {
+			if p.Pull.Hash == in.Set.Hash && p.Pull.State == rollout.Pulling && n.PrePulls &&
+				n.BadSince.IsZero() && n.Verdict == rollout.Run && w.servesIn(in, p) {
+				fetching++
+			}
+		}
+	}
+	if most := 2 * limit(w.strategy.MaxUnavailable, in); fetching > most {
+		t.Fatalf("%d agents fetch images at once, at most %d may", fetching, most)
 	}
 }
 
@@ -204,9 +265,12 @@ func settle(t *rapid.T, w *world) {
 	t.Fatalf("does not come to rest: %+v", w.input())
 }
 
-// unsettled reports whether pods have still to start or end.
+// unsettled reports whether pods have still to start or end, or images to come.
 func (w *world) unsettled() bool {
 	for _, p := range w.pods {
+		if p.Pull.Hash != "" && p.Pull.State != rollout.Pulled {
+			return true
+		}
 		if !p.DeleteBy.IsZero() || p.Bound && !w.exists(p.Node) || p.Phase == rollout.Active && (!p.Bound || p.ReadySince.IsZero()) {
 			return true
 		}
@@ -227,6 +291,8 @@ func (w *world) mature() {
 			if p.Bound {
 				delete(w.pods, name)
 			}
+		case p.Pull.Hash != "" && p.Pull.State != rollout.Pulled:
+			w.change(name, func(p *rollout.Pod) { p.Pull.State = rollout.Pulled })
 		case p.Phase == rollout.Active && p.ReadySince.IsZero():
 			w.change(name, func(p *rollout.Pod) { p.Bound, p.ReadySince = true, w.now })
 		}

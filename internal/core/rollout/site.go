@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // want is what a node asks of the budget.
 type want int
@@ -11,6 +14,8 @@ const (
 	wantReplace
 	// wantSurge: start a new pod beside an available old one.
 	wantSurge
+	// wantFetch: have the new images fetched before an available old pod goes.
+	wantFetch
 	// wantDeparture: take down an available old pod that has no successor.
 	wantDeparture
 )
@@ -232,6 +237,14 @@ func (s *site) sayEnding(in *Input, k Kind) {
 func (s *site) drop(p *Pod, why Kind) {
 	s.remove = append(s.remove, removal{p, why})
 	s.say(why, p)
+}
+
+// hasImages reports whether the node is known to have the images of the current
+// revision, or to have got as far as a pod of it.
+func (s *site) hasImages(in *Input) bool {
+	return slices.ContainsFunc(s.active, func(p *Pod) bool {
+		return in.Set.current(p) || p.Pull.Hash == in.Set.Hash && p.Pull.State == Pulled
+	})
 }
 
 // isAvailable reports whether the pod has been ready for long enough.

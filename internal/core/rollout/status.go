@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,13 @@ import (
 // stallAfter is how long a pod may take to start, or to end after its grace,
 // before the status names it.
 const stallAfter = 2 * time.Minute
+
+// schedulerPatience is how long a scheduler that may not run here may take to say
+// something of a pod, and pullPatience how long an agent may take to fetch images.
+const (
+	schedulerPatience = 10 * time.Second
+	pullPatience      = 10 * time.Minute
+)
 
 // maxMessage bounds the message of a condition, in bytes.
 const maxMessage = 1024
@@ -123,6 +131,7 @@ type tally struct {
 	unavailable, waiting, moving, onDelete   nodeList
 	failedWithUpdate, notStarting, notEnding nodeList
 	failing, badNodes, crowded               nodeList
+	notPulled, unscheduled                   nodeList
 }
 
 func (t *tally) add(s *site) {
@@ -133,7 +142,7 @@ func (t *tally) add(s *site) {
 	switch k := s.reason.Kind; {
 	case k == HoldOnDelete:
 		t.onDelete.add(name, "")
-	case k == HoldBudget:
+	case k == HoldBudget || k == HoldTurn:
 		t.waiting.add(name, "")
 	case k == FailedWithUpdate:
 		t.failedWithUpdate.add(name, "")
@@ -141,11 +150,15 @@ func (t *tally) add(s *site) {
 		t.failing.add(name, "")
 	case k == HoldBadNode:
 		t.badNodes.add(name, "")
+	case k == HoldNotPulled:
+		t.notPulled.add(name, cmp.Or(detail, "no answer"))
+	case (k == Starting || k == SurgeStarting) && s.stalled && s.reason.Scheduler != "":
+		t.unscheduled.add(name, s.reason.Scheduler)
 	case (k == Starting || k == SurgeStarting) && s.stalled:
 		t.notStarting.add(name, detail)
 	case (k == Terminating || k == Leaving) && s.stalled && !s.bad():
 		t.notEnding.add(name, "")
-	case k == Terminating || k == Starting || k == SurgeStarting:
+	case k == Terminating || k == Starting || k == SurgeStarting || k == HoldPulling:
 		t.moving.add(name, "")
 	}
 }
@@ -209,6 +222,8 @@ func (t *tally) blocked(in *Input) Condition {
 		report(t.failedWithUpdate, "UpdatedNodesFailed", "nodes went bad after they got the revision: %s")
 	}
 	report(t.crowded, "NodesCrowded", "pods that could run elsewhere, and are of the same priority, take the room on %s")
+	report(t.notPulled, "ImagesNotPulled", "the old pods stay, for the images of the new revision cannot be pulled on %s")
+	report(t.unscheduled, "PodsNotScheduled", "the scheduler that the pods name does not take them up on %s")
 	report(t.notStarting, "PodsNotStarting", "pods do not become ready on %s")
 	report(t.failing, "PodsFailing", "pods fail again and again on %s")
 	report(t.notEnding, "PodsNotTerminating", "deleted pods do not end on %s")

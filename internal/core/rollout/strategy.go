@@ -24,8 +24,33 @@ func (s *site) roll(in *Input) {
 		s.drop(p, ReplaceUnavailable)
 		s.spends = !s.excused()
 	default:
-		s.say(HoldBudget, p)
-		s.want = wantReplace
+		s.makeWay(in, p)
+	}
+}
+
+// makeWay judges a node whose available pod is to make way for a new one. Where
+// the agent can fetch the new images before, it does: then an update takes
+// seconds and not a download, and no pod goes for an image that nobody has.
+func (s *site) makeWay(in *Input, p *Pod) {
+	s.say(HoldBudget, p)
+	s.want = wantReplace
+	if !in.PrePull || !s.node.PrePulls || s.verdict != Run {
+		return
+	}
+	limit := p.Pull.Since.Add(pullPatience)
+	switch {
+	case p.Pull.Hash != in.Set.Hash:
+		s.want = wantFetch
+		s.say(HoldTurn, p)
+	case p.Pull.State == Pulled:
+	case p.Pull.State == Pulling && limit.After(in.Now):
+		s.want = wantNothing
+		s.say(HoldPulling, p)
+		s.wake.at(limit)
+	default:
+		s.want = wantNothing
+		s.say(HoldNotPulled, p)
+		s.reason.Waiting = p.Pull.Reason
 	}
 }
 
@@ -125,6 +150,10 @@ func (s *site) sayStarting(in *Input, k Kind, p *Pod) {
 		return
 	}
 	limit := p.Created.Add(in.MinReady + stallAfter)
+	if p.Scheduler != "" {
+		limit = p.Created.Add(schedulerPatience)
+		s.reason.Scheduler = p.Scheduler
+	}
 	s.stalled = p.Waiting != "" || !limit.After(in.Now)
 	s.wake.at(limit)
 }

@@ -19,6 +19,7 @@ type world struct {
 	now      time.Time
 	strategy rollout.Strategy
 	minReady time.Duration
+	prePull  bool
 	revision int
 	nodes    map[string]rollout.Node // without pods
 	pods     map[string]rollout.Pod  // by name
@@ -55,6 +56,7 @@ func (w *world) input() rollout.Input {
 		Set:      rollout.Set{Name: "ds", UID: "ds-uid", Hash: fmt.Sprint(w.revision)},
 		Strategy: w.strategy,
 		MinReady: w.minReady,
+		PrePull:  w.prePull,
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
 		n := w.nodes[name]
@@ -123,6 +125,9 @@ func (w *world) carryOut(a rollout.Action) {
 			Name: a.Pod, UID: fmt.Sprintf("uid-%d", w.made), Node: a.Node,
 			Created: w.now.Truncate(time.Second), Hash: fmt.Sprint(w.revision),
 		}
+	case a.Verb == rollout.Fetch && found && p.UID == a.UID:
+		p.Pull = rollout.Pull{Hash: fmt.Sprint(w.revision), Since: w.now}
+		w.pods[a.Pod] = p
 	case a.Verb == rollout.Delete && found && p.UID == a.UID && p.DeleteBy.IsZero():
 		p.DeleteBy = w.now.Add(deletionGrace)
 		w.pods[a.Pod] = p

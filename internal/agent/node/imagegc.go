@@ -109,8 +109,14 @@ func (n *Node) collectImages(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the containers: %w", err)
 	}
+	used := usedImages(held)
+	if n.Keep != nil {
+		for _, name := range n.Keep() {
+			used[name] = true
+		}
+	}
 	now := n.Clock.Now()
-	n.album = n.album.look(now, present, usedImages(held))
+	n.album = n.album.look(now, present, used)
 	fs, err := n.Filesystem(n.Settings.ImageDir)
 	if err != nil {
 		return err

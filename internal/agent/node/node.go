@@ -96,7 +96,9 @@ type Options struct {
 	Client   kubernetes.Interface
 	Runtime  Runtime
 	Recorder record.EventRecorder
-	Machine  Machine // default: the one this process runs on
+	// Keep, if set, names images that are not removed though nobody uses them.
+	Keep    func() []string
+	Machine Machine // default: the one this process runs on
 	// Filesystem reads the file system of a path.
 	Filesystem func(path string) (machine.Filesystem, error)
 	Clock      clock.WithTicker

@@ -130,7 +130,7 @@ func inCluster(t *testing.T, existing []runtime.Object, test func(t *testing.T, 
 // station runs a node until stop is called.
 func station(t *testing.T, o *outpost, api *fake.Clientset, settings Settings) (n *Node, stop func()) {
 	t.Helper()
-	n, err := New(Options{Settings: settings, Client: api, Runtime: o, Recorder: o, Machine: o, Filesystem: o.filesystem})
+	n, err := New(Options{Settings: settings, Client: api, Runtime: o, Recorder: o, Machine: o, Filesystem: o.filesystem, Keep: func() []string { return []string{"kept:v1"} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,25 +328,25 @@ func TestAwaitPodCIDR(t *testing.T) {
 
 func TestImagesGoWhenTheDiskFillsUp(t *testing.T) {
 	inCluster(t, nil, func(t *testing.T, o *outpost, api *fake.Clientset) {
-		o.images = []agent.Image{image("used"), image("unused"), image("spare")}
+		o.images = []agent.Image{image("used"), image("unused"), image("spare"), image("kept")}
 		o.images[1].Size, o.images[2].Size = 60, 60
 		o.held = []agent.Holding{{Containers: []agent.ContainerRecord{{ImageID: "used"}}}}
 		_, stop := station(t, o, api, o.settings())
 		defer stop()
 		settle(6 * time.Minute)
-		if got := ids(o.images); got != "used unused spare" {
+		if got := ids(o.images); got != "used unused spare kept" {
 			t.Errorf("with room left: %s", got)
 		}
 		o.change(func(o *outpost) { o.disk.Available = 149 })
 		settle(5 * time.Minute)
-		if got := ids(o.images); got != "used unused" {
+		if got := ids(o.images); got != "used unused kept" {
 			t.Errorf("with 85%% in use: %s", got)
 		}
 		o.told()
 		// Pressure is dealt with at once, and all that can go goes.
 		o.change(func(o *outpost) { o.disk.Available = 50 })
 		settle(10 * time.Second)
-		if got := ids(o.images); got != "used" {
+		if got := ids(o.images); got != "used kept" {
 			t.Errorf("under pressure: %s", got)
 		}
 		if told := o.told(); told != "NodeHasDiskPressure FreeDiskSpaceFailed" && told != "FreeDiskSpaceFailed NodeHasDiskPressure" {

@@ -23,6 +23,9 @@ type Settings struct {
 	ResolvConf string
 	// PodLogs is the folder of the containers' output; default /var/log/pods.
 	PodLogs string
+	// AllowedUnsafeSysctls may be set by pods beside the safe ones. A name may end
+	// with an asterisk.
+	AllowedUnsafeSysctls []string
 	// Memory is the machine's, in bytes.
 	Memory int64
 	// Runtime is how containers' IDs are prefixed: containerd, cri-o. Empty: as

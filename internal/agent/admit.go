@@ -1,0 +1,200 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/garrison-project/garrison/internal/core/place"
+	"github.com/garrison-project/garrison/internal/core/podstep"
+)
+
+// adopt takes over what an earlier agent has started: it is not asked again
+// whether the node can take it.
+func (a *Agent) adopt() {
+	for _, p := range a.roster.list() {
+		object := p.current()
+		held := a.sight.holding(p.uid)
+		if object.Status.StartTime != nil || len(held.Sandboxes) > 0 || len(held.Containers) > 0 {
+			p.admit(object)
+		}
+	}
+}
+
+// admit lets a pod take its part of the node.
+func (p *pod) admit(object *corev1.Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.admitted = true
+	if !ended(object) && p.failure == nil {
+		p.subject = place.ForPod(object)
+	}
+}
+
+// admit decides, once per pod, whether it may start; one that may not fails. It
+// returns false for a pod that has to wait for another of its name.
+func (a *Agent) admit(p *pod) bool {
+	a.admission.Lock()
+	defer a.admission.Unlock()
+	p.mu.Lock()
+	decided, object := p.admitted || p.failure != nil || p.gone, p.object
+	p.mu.Unlock()
+	if decided || ended(object) || object.DeletionTimestamp != nil {
+		return true
+	}
+	if p.source == fromFile && a.nameTaken(p) {
+		return false
+	}
+	node := a.Node()
+	if node == nil {
+		return true // it was deleted; what it had is on its way out
+	}
+	refusal := a.refusal(object, node)
+	if refusal == nil {
+		p.admit(object)
+		return true
+	}
+	p.mu.Lock()
+	p.failure = &podstep.Failure{Reason: refusal.reason, Message: "Pod was rejected: " + refusal.message}
+	p.mu.Unlock()
+	a.tell(object, "", warning(refusal.reason, refusal.message))
+	return true
+}
+
+// nameTaken tells whether another static pod of the same name is there still, such
+// as the one that the file described before.
+func (a *Agent) nameTaken(p *pod) bool {
+	return slices.ContainsFunc(a.roster.named(p.name(), fromFile), func(other *pod) bool {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		return other != p && (other.admitted || other.gone)
+	})
+}
+
+// refusal says why a pod may not start.
+type refusal struct{ reason, message string }
+
+// refusal is nil if the pod may start.
+func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
+	if os := object.Spec.OS; os != nil && os.Name != corev1.Linux {
+		return &refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"}
+	}
+	if name := a.unsafeSysctl(object); name != "" {
+		return &refusal{"SysctlForbidden", fmt.Sprintf("forbidden sysctl: %q not allowlisted", name)}
+	}
+	var others []*place.Subject
+	for _, other := range a.roster.list() {
+		other.mu.Lock()
+		if other.subject != nil {
+			others = append(others, other.subject)
+		}
+		other.mu.Unlock()
+	}
+	return firstRefusal(place.Admit(place.ForPod(object), node, others), node, isStatic(object))
+}
+
+// firstRefusal is the reason that a kubelet would name first.
+func firstRefusal(reasons []place.Reason, node *corev1.Node, static bool) *refusal {
+	order := []place.Filter{place.ResourceFilter, place.NodeAffinityFilter, place.NodeNameFilter, place.PortFilter, place.TaintFilter}
+	reasons = slices.Clone(reasons)
+	slices.SortStableFunc(reasons, func(a, b place.Reason) int {
+		return cmp.Compare(slices.Index(order, a.Filter()), slices.Index(order, b.Filter()))
+	})
+	for _, reason := range reasons {
+		if !ignorable(reason, node, static) {
+			return refusalFor(reason)
+		}
+	}
+	return nil
+}
+
+// ignorable tells whether a reason does not count here: resources that the node
+// has never heard of are others' affair, and taints do not concern static pods.
+func ignorable(reason place.Reason, node *corev1.Node, static bool) bool {
+	switch r := reason.(type) {
+	case place.InsufficientResource:
+		_, known := node.Status.Allocatable[r.Name]
+		return !known && strings.Contains(string(r.Name), "/")
+	case place.UntoleratedTaint:
+		return static
+	}
+	return false
+}
+
+// refusalFor renders a reason as kubelets do.
+func refusalFor(reason place.Reason) *refusal {
+	predicate := func(name, why string) *refusal {
+		return &refusal{name, fmt.Sprintf("Predicate %s failed: %s", name, why)}
+	}
+	short := func(name corev1.ResourceName, requested, used, capacity int64) *refusal {
+		return &refusal{"OutOf" + string(name), fmt.Sprintf(
+			"Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", name, requested, used, capacity)}
+	}
+	switch r := reason.(type) {
+	case place.InsufficientResource:
+		return short(r.Name, r.Requested, r.Used, r.Allocatable)
+	case place.TooManyPods:
+		return short(corev1.ResourcePods, 1, r.Used, r.Allowed)
+	case place.NodeSelectorMismatch, place.NodeAffinityMismatch:
+		return predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+	case place.NodeNameMismatch:
+		return predicate("NodeName", "node(s) didn't match the requested node name")
+	case place.PortConflict:
+		return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+	case place.UntoleratedTaint:
+		return predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+	}
+	return &refusal{"UnexpectedAdmissionError", fmt.Sprintf("GeneralPredicates failed due to %v, which is unexpected.", reason)}
+}
+
+// safeSysctls are those that a pod has for itself and cannot harm others with.
+var safeSysctls = []string{
+	"kernel.shm_rmid_forced",
+	"net.ipv4.ip_local_port_range",
+	"net.ipv4.ip_local_reserved_ports",
+	"net.ipv4.ip_unprivileged_port_start",
+	"net.ipv4.ping_group_range",
+	"net.ipv4.tcp_fin_timeout",
+	"net.ipv4.tcp_keepalive_intvl",
+	"net.ipv4.tcp_keepalive_probes",
+	"net.ipv4.tcp_keepalive_time",
+	"net.ipv4.tcp_rmem",
+	"net.ipv4.tcp_syncookies",
+	"net.ipv4.tcp_wmem",
+}
+
+// unsafeSysctl is the first that the pod sets and may not, empty if there is none.
+func (a *Agent) unsafeSysctl(object *corev1.Pod) string {
+	if object.Spec.SecurityContext == nil {
+		return ""
+	}
+	for _, sysctl := range object.Spec.SecurityContext.Sysctls {
+		// Slashes separate as well as dots do, as sysctl(8) has it.
+		name := strings.ReplaceAll(sysctl.Name, "/", ".")
+		allowed := slices.ContainsFunc(slices.Concat(safeSysctls, a.Settings.AllowedUnsafeSysctls), func(pattern string) bool {
+			prefix, open := strings.CutSuffix(pattern, "*")
+			return name == pattern || open && strings.HasPrefix(name, prefix)
+		})
+		if !allowed {
+			return sysctl.Name
+		}
+	}
+	return ""
+}
+
+// Fail has a pod end as Failed, for a reason such as Evicted.
+func (a *Agent) Fail(object *corev1.Pod, failure podstep.Failure) {
+	p := a.roster.get(object.UID)
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if p.failure == nil {
+		p.failure = &failure
+	}
+	p.mu.Unlock()
+	a.steps.Add(p.uid)
+}

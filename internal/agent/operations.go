@@ -216,16 +216,21 @@ func (a *Agent) podIPs(t task) []string {
 
 // sandboxIPs are the addresses of the newest sandbox.
 func sandboxIPs(h Holding) []string {
+	if newest := newestSandbox(h); newest != nil {
+		return newest.IPs
+	}
+	return nil
+}
+
+// newestSandbox is the one with the highest attempt, nil if there is none.
+func newestSandbox(h Holding) *SandboxRecord {
 	var newest *SandboxRecord
 	for i := range h.Sandboxes {
 		if newest == nil || h.Sandboxes[i].Attempt > newest.Attempt {
 			newest = &h.Sandboxes[i]
 		}
 	}
-	if newest == nil {
-		return nil
-	}
-	return newest.IPs
+	return newest
 }
 
 // hostIPs are the node's addresses, the main one first.

@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/group"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/api"
 	"github.com/garrison-project/garrison/internal/api/kinds"
+	"github.com/garrison-project/garrison/internal/server/serviceaccount"
 	"github.com/garrison-project/garrison/internal/writer"
 )
 
@@ -27,8 +30,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	authn := newAuthenticator(authority)
-	if s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store}); err != nil {
+	if s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store, Tokens: s.tokens}); err != nil {
 		return err
 	}
 	inMemory := &transport{user: self}
@@ -41,14 +43,20 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.served.ServeReviews(kinds.Reviewers{Authenticator: authn, Authorizer: may.all, Rules: may.rules})
+	accounts := serviceaccount.New(serviceaccount.Options{Issuer: s.tokens, Client: s.client, Informers: s.informers})
+	s.served.ServeReviews(kinds.Reviewers{
+		Authenticator: group.NewAuthenticatedGroupAdder(bearertoken.New(accounts)),
+		APIAudiences:  s.audiences(),
+		Authorizer:    may.all,
+		Rules:         may.rules,
+	})
 	admit, err := newAdmission(admissionOptions{s.client, s.informers, s.served, may.guard})
 	if err != nil {
 		return err
 	}
 	s.writer = writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: admit, User: self})
 
-	config := newGenericConfig(authn, may.all)
+	config := newGenericConfig(newAuthenticator(authority, accounts), may.all)
 	config.AdmissionControl = admit
 	if err := s.configure(config, authority); err != nil {
 		return err
@@ -61,6 +69,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	serveOpenAPI(generic, config)
+	if err := serviceaccount.ServeDiscovery(generic.Handler.NonGoRestfulMux, s.tokens, s.URL()); err != nil {
+		return err
+	}
 	generic.ShutdownTimeout = drainTimeout
 	inMemory.handler = generic.Handler
 	s.handler, s.admit = generic.Handler, admit
@@ -80,6 +91,7 @@ func (s *Server) configure(config *genericapiserver.Config, clients dynamiccerti
 		ClientCA:                     clients,
 		HTTP2MaxStreamsPerConnection: 1000,
 	}
+	config.Authentication.APIAudiences = s.audiences()
 	config.LoopbackClientConfig = s.rest
 	config.RESTOptionsGetter = s.store
 	config.AddHealthChecks(healthz.NamedCheck("etcd", func(r *http.Request) error { return s.store.Check(r.Context()) }))

@@ -8,7 +8,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/request/websocket"
 	"k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -28,16 +30,19 @@ var self = &user.DefaultInfo{Name: "system:garrison", Groups: []string{user.Syst
 // healthPaths are open to everyone.
 var healthPaths = []string{"/healthz", "/livez", "/readyz"}
 
-// newAuthenticator finds out who makes a request: this process, or the subject
-// of a client certificate. Anyone may ask for the server's health.
-func newAuthenticator(clients dynamiccertificates.CAContentProvider) authenticator.Request {
+// newAuthenticator finds out who makes a request: this process, the subject of a
+// client certificate, or a service account. Anyone may ask for the server's
+// health.
+func newAuthenticator(clients dynamiccertificates.CAContentProvider, accounts authenticator.Token) authenticator.Request {
 	conditions := make([]apiserver.AnonymousAuthCondition, 0, len(healthPaths))
 	for _, p := range healthPaths {
 		conditions = append(conditions, apiserver.AnonymousAuthCondition{Path: p})
 	}
 	known := group.NewAuthenticatedGroupAdder(union.New(
 		authenticator.RequestFunc(authenticateInProcess),
-		rememberCertificates(x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion)),
+		x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion),
+		bearertoken.New(accounts),
+		websocket.NewProtocolAuthenticator(accounts),
 	))
 	return union.New(known, anonymous.NewAuthenticator(conditions))
 }

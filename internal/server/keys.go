@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/klog/v2"
 
+	"github.com/garrison-project/garrison/internal/api/token"
 	"github.com/garrison-project/garrison/internal/server/pki"
 )
 
@@ -38,6 +40,20 @@ func (s *Server) ensureKeys(now time.Time) (*pki.Files, error) {
 		return nil, err
 	}
 	return keys, adminAccess{s.URL(), keys}.addTo(s.cfg.KubeconfigOut)
+}
+
+// newIssuer returns who signs the tokens of service accounts.
+func (s *Server) newIssuer() (*token.Issuer, error) {
+	key, err := pki.EnsureSigningKey(pkiDir(s.cfg.DataDir))
+	if err != nil {
+		return nil, err
+	}
+	return token.NewIssuer(s.cfg.ServiceAccountIssuer, key)
+}
+
+// audiences are the names that this server goes by in tokens.
+func (s *Server) audiences() authenticator.Audiences {
+	return authenticator.Audiences{s.tokens.Name()}
 }
 
 // renewKeys keeps certificates fresh until ctx is done. The listener notices by

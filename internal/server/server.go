@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/garrison-project/garrison/internal/api/kinds"
+	"github.com/garrison-project/garrison/internal/api/token"
 	"github.com/garrison-project/garrison/internal/server/pki"
 	"github.com/garrison-project/garrison/internal/store"
 	"github.com/garrison-project/garrison/internal/writer"
@@ -56,7 +57,14 @@ type Config struct {
 	// KubeconfigOut is where the administrator's kubeconfig goes. If empty, it
 	// is admin.kubeconfig in DataDir.
 	KubeconfigOut string
+	// ServiceAccountIssuer is the issuer that tokens of service accounts name, a
+	// URL; by default that of Kubernetes.
+	ServiceAccountIssuer string
 }
+
+// DefaultServiceAccountIssuer is the name under which tokens are issued unless
+// told otherwise.
+const DefaultServiceAccountIssuer = "https://kubernetes.default.svc"
 
 // Server is a running API server.
 type Server struct {
@@ -64,6 +72,7 @@ type Server struct {
 	store    *store.Store
 	listener net.Listener
 	keys     *pki.Files
+	tokens   *token.Issuer
 	nodes    nodeCertificates
 
 	served    *kinds.Set
@@ -105,6 +114,9 @@ func (c Config) withDefaults() Config {
 	if c.KubeconfigOut == "" {
 		c.KubeconfigOut = filepath.Join(c.DataDir, "admin.kubeconfig")
 	}
+	if c.ServiceAccountIssuer == "" {
+		c.ServiceAccountIssuer = DefaultServiceAccountIssuer
+	}
 	return c
 }
 
@@ -119,6 +131,9 @@ func (s *Server) prepare(ctx, running context.Context) (err error) {
 		return err
 	}
 	if s.keys, err = s.ensureKeys(time.Now()); err != nil {
+		return err
+	}
+	if s.tokens, err = s.newIssuer(); err != nil {
 		return err
 	}
 	if err := s.assemble(running); err != nil {

@@ -1,9 +1,11 @@
 package defaults
 
 import (
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/utils/ptr"
 )
 
 // ConfigMap completes a ConfigMap: data is never nil.
@@ -92,6 +94,13 @@ func Secret(s *corev1.Secret) {
 // PriorityClass completes a priority class.
 func PriorityClass(pc *schedulingv1.PriorityClass) {
 	setPointer(&pc.PreemptionPolicy, corev1.PreemptLowerPriority)
+}
+
+// TokenRequest completes a request for a token of a service account.
+func TokenRequest(r *authenticationv1.TokenRequest) {
+	if r.Spec.ExpirationSeconds == nil {
+		r.Spec.ExpirationSeconds = ptr.To[int64](3600)
+	}
 }
 
 // ClusterRoleBinding completes a cluster role binding.

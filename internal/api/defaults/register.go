@@ -15,6 +15,7 @@ func Register(scheme *runtime.Scheme) error {
 	registerCore(scheme)
 	registerWorkloads(scheme)
 
+	register(scheme, TokenRequest)
 	register(scheme, PriorityClass)
 	register(scheme, func(l *schedulingv1.PriorityClassList) { each(l.Items, PriorityClass) })
 	register(scheme, ClusterRoleBinding)

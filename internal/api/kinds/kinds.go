@@ -23,12 +23,16 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/garrison-project/garrison/internal/api"
+	"github.com/garrison-project/garrison/internal/api/token"
 )
 
 // Options is what the table needs from the server that serves it.
 type Options struct {
 	// RESTOptions says how and where each resource is stored. Required.
 	RESTOptions generic.RESTOptionsGetter
+	// Tokens issues the tokens of service accounts, which are not served without
+	// it.
+	Tokens *token.Issuer
 	// ServiceNetwork is the IPv4 network that services get their IPs from,
 	// DefaultServiceNetwork if it is not set. It holds at least 512 addresses.
 	ServiceNetwork netip.Prefix
@@ -66,7 +70,7 @@ func Build(o Options) (*Set, error) {
 		}
 	}
 	s.giveClusterIPs(o.ServiceNetwork)
-	s.addSubresources()
+	s.addSubresources(o)
 	return s, nil
 }
 

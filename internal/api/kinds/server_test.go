@@ -2,6 +2,9 @@ package kinds_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/http"
@@ -22,6 +25,7 @@ import (
 	"github.com/garrison-project/garrison/internal/api"
 	"github.com/garrison-project/garrison/internal/api/kinds"
 	"github.com/garrison-project/garrison/internal/api/openapi"
+	"github.com/garrison-project/garrison/internal/api/token"
 	"github.com/garrison-project/garrison/internal/store"
 )
 
@@ -70,7 +74,15 @@ func startCluster(t *testing.T) *cluster {
 			t.Error(err)
 		}
 	})
-	set, err := kinds.Build(kinds.Options{RESTOptions: st})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := token.NewIssuer("https://issuer", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kinds.Build(kinds.Options{RESTOptions: st, Tokens: issuer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 )
 
 // Group versions by short names, to keep the table readable.
@@ -58,11 +59,12 @@ func table() []entry {
 		leases(),
 		runtimeClasses(),
 
-		// Stored, not enforced: the manifests of node agents bring them along.
 		roles(),
 		roleBindings(),
 		clusterRoles(),
 		clusterRoleBindings(),
+
+		// Stored, not enforced: the manifests of node agents bring them along.
 		kind[*networkingv1.NetworkPolicy]{gv: networkingV1, name: "networkpolicies", obj: &networkingv1.NetworkPolicy{}, list: &networkingv1.NetworkPolicyList{},
 			shortNames: words{"netpol"}, generation: true},
 		kind[*networkingv1.IPAddress]{gv: networkingV1, name: "ipaddresses", obj: &networkingv1.IPAddress{}, list: &networkingv1.IPAddressList{},
@@ -76,7 +78,7 @@ func table() []entry {
 
 // addSubresources serves the subresources that are more than a part of their
 // object.
-func (s *Set) addSubresources() {
+func (s *Set) addSubresources(o Options) {
 	budgets := policyV1.WithResource("poddisruptionbudgets").GroupResource()
 	b := &binder{pods: s.Store(podsResource)}
 	s.add(coreV1, "pods/binding", b)
@@ -87,6 +89,13 @@ func (s *Set) addSubresources() {
 		budgets:      s.Store(budgets),
 		budgetStatus: s.StatusStore(budgets),
 	})
+	if o.Tokens != nil {
+		core := func(resource string) *genericregistry.Store {
+			return s.Store(coreV1.WithResource(resource).GroupResource())
+		}
+		s.add(coreV1, "serviceaccounts/token", &tokenREST{
+			issuer: o.Tokens, accounts: core("serviceaccounts"), pods: core("pods"), secrets: core("secrets"), nodes: core("nodes")})
+	}
 	for gvr, scale := range scales(s) {
 		s.add(gvr.GroupVersion(), gvr.Resource+"/scale", scale)
 	}

@@ -28,10 +28,10 @@ type Volumes interface {
 	// Mounts are the mounts of a container: its volumes, the service account's
 	// folder among them, and /etc/hosts.
 	Mounts(ctx context.Context, request MountRequest) ([]Mount, error)
-	// TearDown removes all that SetUp and Mounts have made for a pod, and the
-	// pod's folder once nothing else is in it: the messages of ended containers
-	// stay. It may be repeated, also for a pod that was never set up.
-	TearDown(ctx context.Context, uid types.UID) error
+	// TearDown removes all that SetUp and Mounts have made for a pod. What its
+	// containers have left beside that, such as termination messages, stays until
+	// it is for good. It may be repeated, also for a pod that was never set up.
+	TearDown(ctx context.Context, uid types.UID, forGood bool) error
 	// List names the pods that there is something of.
 	List() ([]types.UID, error)
 }

@@ -108,7 +108,7 @@ func (a *Agent) tearDown(ctx context.Context, p *pod, forGood bool) (bool, error
 	if down && !forGood {
 		return true, nil
 	}
-	if err := a.Volumes.TearDown(ctx, p.uid); err != nil {
+	if err := a.Volumes.TearDown(ctx, p.uid, forGood); err != nil {
 		return false, fmt.Errorf("tear down the volumes of pod %s: %w", p.name(), err)
 	}
 	p.mu.Lock()

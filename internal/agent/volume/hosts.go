@@ -21,7 +21,7 @@ func (m *Manager) hostsMount(request agent.MountRequest) (agent.Mount, error) {
 	if err != nil {
 		return agent.Mount{}, err
 	}
-	path := filepath.Join(folder, "etc-hosts")
+	path := filepath.Join(folder, hostsFile)
 	text := ownHosts(request)
 	if request.Pod.Spec.HostNetwork {
 		if text, err = machineHosts(request.Pod.Spec.HostAliases); err != nil {

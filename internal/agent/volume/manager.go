@@ -138,7 +138,7 @@ func (m *Manager) setUpContents(ctx context.Context, pod *corev1.Pod, v *corev1.
 }
 
 // TearDown implements agent.Volumes. What a mount leads to is not touched.
-func (m *Manager) TearDown(_ context.Context, uid types.UID) error {
+func (m *Manager) TearDown(_ context.Context, uid types.UID, forGood bool) error {
 	folder, err := m.podFolder(uid)
 	if err != nil {
 		return err
@@ -146,13 +146,24 @@ func (m *Manager) TearDown(_ context.Context, uid types.UID) error {
 	if err := detachAll(folder); err != nil {
 		return fmt.Errorf("unmount volumes of pod %s: %w", uid, err)
 	}
-	parent, err := unix.Open(m.options.Directory, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	at, names := m.options.Directory, []string{string(uid)}
+	if !forGood {
+		at, names = folder, []string{volumesFolder, subPathsFolder, hostsFile}
+	}
+	parent, err := unix.Open(at, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("open the folder of pods: %w", err)
+		return fmt.Errorf("open %s: %w", at, err)
 	}
 	defer unix.Close(parent)
-	if err := removeTree(parent, string(uid)); err != nil {
-		return fmt.Errorf("remove the folder of pod %s: %w", uid, err)
+	var failed []error
+	for _, name := range names {
+		failed = append(failed, removeTree(parent, name))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("remove the volumes of pod %s: %w", uid, err)
 	}
 	return nil
 }
@@ -175,8 +186,13 @@ func (m *Manager) List() ([]types.UID, error) {
 	return out, nil
 }
 
-// volumesFolder is where in a pod's folder its volumes are.
-const volumesFolder = "volumes"
+// What is in a pod's folder. Others put files there, too: the termination messages
+// of containers.
+const (
+	volumesFolder  = "volumes"
+	subPathsFolder = "volume-subpaths"
+	hostsFile      = "etc-hosts"
+)
 
 // podFolder is the folder of a pod. A UID that would lead elsewhere is an error.
 func (m *Manager) podFolder(uid types.UID) (string, error) {

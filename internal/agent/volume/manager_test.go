@@ -91,7 +91,7 @@ func (b *bench) path(pod *corev1.Pod) string { return b.volumePath(pod.UID, &pod
 func (b *bench) tearDown() {
 	b.t.Helper()
 	for range 2 {
-		if err := b.TearDown(b.t.Context(), "u1"); err != nil {
+		if err := b.TearDown(b.t.Context(), "u1", true); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -475,11 +475,32 @@ func TestUIDsThatLeadElsewhereAreRefused(t *testing.T) {
 		if _, err := b.SetUp(t.Context(), pod); err == nil {
 			t.Errorf("set up %q", uid)
 		}
-		if err := b.TearDown(t.Context(), pod.UID); err == nil {
+		if err := b.TearDown(t.Context(), pod.UID, false); err == nil {
 			t.Errorf("tore down %q", uid)
 		}
 	}
 	read1(t, filepath.Join(b.dir, "other/file"))
+}
+
+// Termination messages are read as long as the pod is in the API.
+func TestWhatContainersLeaveStaysUntilItIsForGood(t *testing.T) {
+	b := newBench(t)
+	must(t, b.TearDown(t.Context(), "u1", false))
+	b.secrets["key"] = &corev1.Secret{}
+	pod := podWith(secretVolume("key"))
+	pod.Spec.HostNetwork = true
+	b.setUp(pod)
+	b.mounts(pod)
+	message := filepath.Join(b.dir, "pods/u1/containers/main/0")
+	write1(t, message, "done")
+	for range 2 {
+		must(t, b.TearDown(t.Context(), "u1", false))
+	}
+	entries, err := os.ReadDir(filepath.Join(b.dir, "pods/u1"))
+	if err != nil || len(entries) != 1 || read1(t, message) != "done" {
+		t.Errorf("left over: %v, %v", entries, err)
+	}
+	b.tearDown()
 }
 
 func TestFilesForVariables(t *testing.T) {

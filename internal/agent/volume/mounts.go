@@ -98,7 +98,7 @@ func (m *Manager) subPath(ctx context.Context, request agent.MountRequest, sub s
 	if err != nil {
 		return "", err
 	}
-	sub.target = filepath.Join(folder, "volume-subpaths", sub.volume.Name, request.Spec.Name, fmt.Sprint(sub.index))
+	sub.target = filepath.Join(folder, subPathsFolder, sub.volume.Name, request.Spec.Name, fmt.Sprint(sub.index))
 	err = sub.bind()
 	if err == nil {
 		return sub.target, nil

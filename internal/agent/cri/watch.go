@@ -134,11 +134,11 @@ func follow(ctx context.Context, changed func(types.UID), open func(context.Cont
 
 // poll lists what there is every second.
 func (r *Runtime) poll(ctx context.Context, changed func(types.UID)) error {
-	changed("")
 	before, err := r.states(ctx)
 	if err != nil {
 		return err
 	}
+	changed("")
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {

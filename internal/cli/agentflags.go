@@ -23,7 +23,9 @@ import (
 const (
 	defaultAgentPort = 10250
 	defaultMaxPods   = 110
-	// manifestFolder and imageFolder lie in the data directory.
+	defaultPodLogs   = "/var/log/pods"
+	// These lie in the data directory.
+	agentFolder    = "agent"
 	manifestFolder = "manifests"
 	imageFolder    = "images"
 )
@@ -78,7 +80,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.evictionHard, "eviction-hard", node.DefaultEviction, "what must stay free lest the node report pressure; replaces the whole default")
 
 	flags.IntVar(&f.port, "agent-port", defaultAgentPort, "port for logs, exec and metrics; 0 picks a free one")
-	flags.StringVar(&f.podLogsDir, "pod-logs-dir", "/var/log/pods", "folder for the output of containers")
+	flags.StringVar(&f.podLogsDir, "pod-logs-dir", defaultPodLogs, "folder for the output of containers")
 	flags.StringVar(&f.manifestDir, "pod-manifest-path", "", "folder with the manifests of static pods (default "+manifestFolder+" in the data directory)")
 
 	flags.IntVar(&f.imageGCHigh, "image-gc-high-threshold", node.DefaultImageGC.High, "per cent of the disk in use above which unused images are removed; 100 keeps them")
@@ -94,7 +96,7 @@ func (f *agentFlags) config(dataDir string) (cluster.AgentConfig, error) {
 		return none, fmt.Errorf("find the data directory: %w", err)
 	}
 	cfg := cluster.AgentConfig{
-		Dir:             filepath.Join(dir, "agent"),
+		Dir:             filepath.Join(dir, agentFolder),
 		ImageFolder:     filepath.Join(dir, imageFolder),
 		ManifestFolder:  f.manifestDir,
 		PodLogs:         f.podLogsDir,

@@ -93,6 +93,6 @@ kubectl does.`,
 	root.SetErr(in.streams.Err)
 	root.PersistentFlags().StringVar(&in.dataDir, "data-dir", defaultDataDir(),
 		"directory of the database, keys and admin kubeconfig; also $"+dataDirVariable)
-	root.AddCommand(newUpCommand(in), newServerCommand(in), newAgentCommand(in), newControllerCommand(in), newSchedulerCommand(in), newKubectlCommand(in), newKubeconfigCommand(in), newVersionCommand(in))
+	root.AddCommand(newUpCommand(in), newServerCommand(in), newAgentCommand(in), newControllerCommand(in), newSchedulerCommand(in), newKubectlCommand(in), newKubeconfigCommand(in), newResetCommand(in), newVersionCommand(in))
 	return root
 }

@@ -5,24 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/wait"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/component-helpers/node/util"
-	"k8s.io/klog/v2"
 
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/cri"
@@ -104,16 +97,18 @@ type nodeAgent struct {
 
 	containerd  *containerd.Containerd // nil with a runtime of others
 	runtime     *cri.Runtime
+	importer    *containerd.Importer // nil with a runtime of others
+	importing   chan struct{}        // closed when no more is imported
 	broadcaster record.EventBroadcaster
+	recorder    record.EventRecorder
 	record      *node.Node
-	pods        cache.SharedIndexInformer
 	parts       *parts
 }
 
 // startAgent makes this machine a node. It returns when all parts work, which
 // takes the API server no answer yet; ctx bounds the start alone.
 func startAgent(ctx context.Context, cfg AgentConfig, access nodeAccess) (*nodeAgent, error) {
-	a := &nodeAgent{cfg: cfg, writer: access.writer}
+	a := &nodeAgent{cfg: cfg, writer: access.writer, importing: make(chan struct{})}
 	if err := a.start(ctx, access); err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
@@ -132,78 +127,19 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 	}
 	a.broadcaster = record.NewBroadcaster()
 	a.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
-	recorder := a.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: a.cfg.Node.Name})
-	a.pods = coreinformers.NewFilteredPodInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.cfg.Node.Name).String()
+	a.recorder = a.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: a.cfg.Node.Name})
+	a.record, err = node.New(node.Options{
+		Settings: a.cfg.Node, Client: a.client, Runtime: a.runtime, Recorder: a.recorder, Keep: a.importedImages,
 	})
-	if err := a.pods.SetTransform(withoutManagers); err != nil {
-		return err
-	}
-	a.record, err = node.New(node.Options{Settings: a.cfg.Node, Client: a.client, Runtime: a.runtime, Recorder: recorder})
 	if err != nil {
 		return err
 	}
 	a.parts = startParts(context.WithoutCancel(ctx), []part{
 		{"node", a.record.Run},
-		{"pod-network", a.keepNetwork},
-		{"pod-informer", a.pods.RunWithContext},
+		{"pod network", a.keepNetwork},
+		{"image importer", a.importImages},
 	})
 	return nil
-}
-
-// startRuntime starts a containerd, unless there is a runtime to use.
-func (a *nodeAgent) startRuntime(ctx context.Context) error {
-	endpoint := a.cfg.RuntimeEndpoint
-	if endpoint == "" {
-		var err error
-		a.containerd, err = containerd.Start(ctx, containerd.Config{
-			Dir: a.cfg.Dir, ContainerdPath: a.cfg.ContainerdPath, CNIBinDir: a.cfg.CNIBinDir, CNIConfDir: a.cfg.CNIConfDir,
-		})
-		if err != nil {
-			return err
-		}
-		endpoint = a.containerd.Endpoint()
-	}
-	var err error
-	a.runtime, err = cri.New(cri.Options{
-		Endpoint:       endpoint,
-		PodsDirectory:  filepath.Join(a.cfg.Dir, "pods"),
-		LinksDirectory: filepath.Join(filepath.Dir(a.cfg.PodLogs), "containers"),
-	})
-	return err
-}
-
-// keepNetwork gives the pod network its addresses when they are known.
-func (a *nodeAgent) keepNetwork(ctx context.Context) {
-	if a.containerd != nil && a.cfg.CNIConfDir == "" {
-		_ = wait.PollUntilContextCancel(ctx, 5*time.Second, true, func(ctx context.Context) (bool, error) {
-			err := a.setUpNetwork(ctx)
-			if err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "The pod network is not there yet")
-			}
-			return err == nil, nil
-		})
-	}
-	<-ctx.Done()
-}
-
-func (a *nodeAgent) setUpNetwork(ctx context.Context) error {
-	texts := []string{a.cfg.Node.PodCIDR}
-	if a.cfg.Node.PodCIDR == "" {
-		var err error
-		if texts, err = a.record.AwaitPodCIDR(ctx); err != nil {
-			return err
-		}
-	}
-	var ranges []netip.Prefix
-	for _, text := range texts {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return fmt.Errorf("read the pod CIDR of node %s: %w", a.cfg.Node.Name, err)
-		}
-		ranges = append(ranges, prefix)
-	}
-	return a.containerd.SetPodCIDRs(ranges)
 }
 
 // awaitReady waits until pods can run here. With a network that others make it is

@@ -23,7 +23,8 @@ const patience = 10 * time.Second
 type Options struct {
 	// Client acts with the node's own rights.
 	Client kubernetes.Interface
-	Clock  clock.Clock
+	// Clock is the real one if it is nil.
+	Clock clock.Clock
 	// Changed, if set, is told of each pod for which an object it names came to
 	// be known, changed or went away. It must return soon.
 	Changed func(types.UID)
@@ -44,8 +45,11 @@ type Manager struct {
 	tokens    map[tokenKey]Token
 }
 
-// New makes a Manager. Run, or Close, ends what it starts.
+// New makes a Manager. Close, or the end of ctx, ends what it starts.
 func New(ctx context.Context, options Options) *Manager {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
 	m := &Manager{
 		options:   options,
 		followers: map[reference]*follower{},

@@ -26,7 +26,8 @@ type Options struct {
 	Directory string
 	Objects   Objects
 	// Node gives the node as last seen, nil if it was not seen.
-	Node  func() *corev1.Node
+	Node func() *corev1.Node
+	// Clock is the real one if it is nil.
 	Clock clock.PassiveClock
 	// RecursiveReadOnly tells that the runtime can make mounts read only with all
 	// that is mounted in them.
@@ -42,6 +43,9 @@ var _ agent.Volumes = (*Manager)(nil)
 func New(options Options) (*Manager, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("volumes are mounted, which only root may do")
+	}
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
 	}
 	if err := os.MkdirAll(options.Directory, 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of pods: %w", err)

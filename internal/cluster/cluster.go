@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
@@ -118,7 +119,8 @@ func (c *Cluster) startAgent(ctx context.Context, cfg AgentConfig) error {
 		return err
 	}
 	name := cfg.Node.Name
-	if c.agent, err = startAgent(ctx, cfg, nodeAccess{api: c.NodeRESTConfig(name), writer: c.NodeWriter(name)}); err != nil {
+	access := nodeAccess{api: c.NodeRESTConfig(name), writer: c.NodeWriter(name), server: strings.TrimPrefix(c.URL(), "https://")}
+	if c.agent, err = startAgent(ctx, cfg, access); err != nil {
 		return err
 	}
 	return c.agent.awaitReady(ctx)

@@ -13,7 +13,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/component-helpers/node/util"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/machine"
 	"github.com/garrison-project/garrison/internal/agent/node"
+	"github.com/garrison-project/garrison/internal/agent/objects"
 	"github.com/garrison-project/garrison/internal/writer"
 )
 
@@ -87,6 +90,7 @@ func (cfg AgentConfig) complete() (AgentConfig, error) {
 type nodeAccess struct {
 	api    *rest.Config
 	writer writer.Writer
+	server string // host and port of the API server
 }
 
 // nodeAgent is this machine at work as a node.
@@ -94,21 +98,25 @@ type nodeAgent struct {
 	cfg    AgentConfig
 	client kubernetes.Interface
 	writer writer.Writer
+	server string // host and port of the API server, as this machine sees it
 
-	containerd  *containerd.Containerd // nil with a runtime of others
-	runtime     *cri.Runtime
-	importer    *containerd.Importer // nil with a runtime of others
-	importing   chan struct{}        // closed when no more is imported
-	broadcaster record.EventBroadcaster
-	recorder    record.EventRecorder
-	record      *node.Node
-	parts       *parts
+	containerd    *containerd.Containerd // nil with a runtime of others
+	runtime       *cri.Runtime
+	importer      *containerd.Importer // nil with a runtime of others
+	importing     chan struct{}        // closed when no more is imported
+	broadcaster   record.EventBroadcaster
+	recorder      record.EventRecorder
+	record        *node.Node
+	objects       *objects.Manager
+	services      corelisters.ServiceLister
+	servicesKnown cache.InformerSynced
+	parts         *parts
 }
 
 // startAgent makes this machine a node. It returns when all parts work, which
 // takes the API server no answer yet; ctx bounds the start alone.
 func startAgent(ctx context.Context, cfg AgentConfig, access nodeAccess) (*nodeAgent, error) {
-	a := &nodeAgent{cfg: cfg, writer: access.writer, importing: make(chan struct{})}
+	a := &nodeAgent{cfg: cfg, writer: access.writer, server: access.server, importing: make(chan struct{})}
 	if err := a.start(ctx, access); err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
@@ -134,11 +142,15 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 	if err != nil {
 		return err
 	}
-	a.parts = startParts(context.WithoutCancel(ctx), []part{
+	pods, err := a.podParts(ctx)
+	if err != nil {
+		return err
+	}
+	a.parts = startParts(context.WithoutCancel(ctx), append([]part{
 		{"node", a.record.Run},
 		{"pod network", a.keepNetwork},
 		{"image importer", a.importImages},
-	})
+	}, pods...))
 	return nil
 }
 
@@ -163,8 +175,7 @@ func (a *nodeAgent) awaitReady(ctx context.Context) error {
 			return false, nil
 		}
 		problem = ready.Message
-		own := a.containerd != nil && a.cfg.CNIConfDir == ""
-		return !own || ready.Status == corev1.ConditionTrue, nil
+		return !a.ownsNetwork() || ready.Status == corev1.ConditionTrue, nil
 	})
 	if ctx.Err() != nil {
 		return fmt.Errorf("node %s is not ready: %s", a.cfg.Node.Name, problem)
@@ -177,6 +188,9 @@ func (a *nodeAgent) stop(ctx context.Context) error {
 	var err error
 	if a.parts != nil {
 		err = a.parts.stop(ctx)
+	}
+	if a.objects != nil {
+		a.objects.Close()
 	}
 	if a.broadcaster != nil {
 		a.broadcaster.Shutdown()

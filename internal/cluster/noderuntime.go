@@ -2,14 +2,19 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"github.com/garrison-project/garrison/internal/agent/apiaccess"
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 )
@@ -44,21 +49,36 @@ func (cfg AgentConfig) podsFolder() string { return filepath.Join(cfg.Dir, "pods
 // other agent of the machine has.
 func cgroupRoot(name string) string { return "/" + name }
 
-// keepNetwork gives the pod network its addresses when they are known.
+// The pause before the network is tried to be set up again, and before it is looked
+// at again though it works: others may have changed the rules of the kernel.
+const (
+	networkRetry  = 5 * time.Second
+	networkRepair = time.Minute
+)
+
+// keepNetwork gives the pod network its addresses when they are known, and pods
+// their way to the API server.
 func (a *nodeAgent) keepNetwork(ctx context.Context) {
-	if a.containerd != nil && a.cfg.CNIConfDir == "" {
-		_ = wait.PollUntilContextCancel(ctx, 5*time.Second, true, func(ctx context.Context) (bool, error) {
-			err := a.setUpNetwork(ctx)
-			if err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).Error(err, "The pod network is not there yet")
+	for ctx.Err() == nil {
+		pause := networkRepair
+		if err := errors.Join(a.setUpNetwork(ctx), a.giveAccess(ctx)); err != nil {
+			pause = networkRetry
+			if ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "The pod network is not as it should be, and is tried again", "in", pause)
 			}
-			return err == nil, nil
-		})
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
 	}
-	<-ctx.Done()
 }
 
+// setUpNetwork gives our own pod network the addresses of the node.
 func (a *nodeAgent) setUpNetwork(ctx context.Context) error {
+	if !a.ownsNetwork() {
+		return nil
+	}
 	texts := []string{a.cfg.Node.PodCIDR}
 	if a.cfg.Node.PodCIDR == "" {
 		var err error
@@ -75,6 +95,62 @@ func (a *nodeAgent) setUpNetwork(ctx context.Context) error {
 		ranges = append(ranges, prefix)
 	}
 	return a.containerd.SetPodCIDRs(ranges)
+}
+
+// ownsNetwork tells whether the pod network is ours to set up.
+func (a *nodeAgent) ownsNetwork() bool { return a.containerd != nil && a.cfg.CNIConfDir == "" }
+
+// giveAccess lets pods reach the API server at its service address, once that is
+// known.
+func (a *nodeAgent) giveAccess(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), a.servicesKnown) {
+		return ctx.Err()
+	}
+	service, err := a.services.Services(metav1.NamespaceDefault).Get("kubernetes")
+	if err != nil {
+		return fmt.Errorf("find the service address of the API server: %w", err)
+	}
+	server, err := resolve(ctx, a.server)
+	if err != nil {
+		return fmt.Errorf("find the address of the API server: %w", err)
+	}
+	address, err := netip.ParseAddr(service.Spec.ClusterIP)
+	if err != nil || len(service.Spec.Ports) == 0 || !address.Is4() || !server.Addr().Is4() {
+		return nil // a service, or a server, of a kind that is not translated here
+	}
+	access := apiaccess.Config{Service: netip.AddrPortFrom(address, uint16(service.Spec.Ports[0].Port)), Server: server, Name: accessName}
+	if a.containerd != nil {
+		access.Name = a.containerd.Bridge()
+	}
+	if a.ownsNetwork() {
+		access.Bridge = a.containerd.Bridge()
+	}
+	return apiaccess.Ensure(ctx, access)
+}
+
+// accessName tells the rules of an agent with a runtime of others apart.
+const accessName = "garrison"
+
+// resolve finds the address of a host and port.
+func resolve(ctx context.Context, hostPort string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is not the number of a port", port)
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for _, address := range addresses {
+		if address.Unmap().Is4() {
+			return netip.AddrPortFrom(address.Unmap(), uint16(number)), nil
+		}
+	}
+	return netip.AddrPortFrom(addresses[0], uint16(number)), nil
 }
 
 // importImages brings in the archives of images that lie in a folder.

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/garrison-project/garrison/internal/agent/apiaccess"
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/volume"
 )
@@ -36,7 +37,7 @@ func ResetNode(ctx context.Context, cfg AgentConfig) error {
 		return err
 	}
 	name := runtime.Bridge()
-	err = runtime.Destroy(ctx)
+	err = errors.Join(apiaccess.Remove(ctx, apiaccess.Config{Name: name, Bridge: name}), runtime.Destroy(ctx))
 	uids, failure := removeVolumes(ctx, cfg)
 	err = errors.Join(err, failure, removeLogs(cfg.PodLogs, uids), removeControlGroups(cgroupRoot(name)))
 	if err == nil {

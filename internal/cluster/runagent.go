@@ -10,12 +10,11 @@ import (
 	"strconv"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-
-	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/garrison-project/garrison/internal/writer"
 )
@@ -38,7 +37,11 @@ func RunAgent(ctx context.Context, cfg AgentConfig, api *rest.Config, ready func
 	if cfg, err = identify(ctx, cfg, api, client); err != nil {
 		return err
 	}
-	a, err := startAgent(ctx, cfg, nodeAccess{api: api, writer: writer.NewClient(client)})
+	server, err := serverOf(api)
+	if err != nil {
+		return err
+	}
+	a, err := startAgent(ctx, cfg, nodeAccess{api: api, writer: writer.NewClient(client), server: server})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to end before it was up
@@ -93,6 +96,18 @@ func identify(ctx context.Context, cfg AgentConfig, api *rest.Config, client kub
 		return cfg, fmt.Errorf("the kubeconfig is that of node %s, not of %s: each node needs its own, made with 'garrison kubeconfig node %s'", name, cfg.Node.Name, cfg.Node.Name)
 	}
 	return cfg.complete()
+}
+
+// serverOf is the host and port of an API server.
+func serverOf(api *rest.Config) (string, error) {
+	u, _, err := rest.DefaultServerUrlFor(api)
+	if err != nil {
+		return "", fmt.Errorf("find the API server: %w", err)
+	}
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "443"), nil
+	}
+	return u.Host, nil
 }
 
 // userOf tells who the credentials are for: a certificate says so itself, of a

@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/agent/environ"
+	"github.com/garrison-project/garrison/internal/agent/machine"
+	"github.com/garrison-project/garrison/internal/agent/objects"
+	"github.com/garrison-project/garrison/internal/agent/probe"
+	"github.com/garrison-project/garrison/internal/agent/volume"
+)
+
+// podParts makes the parts that run pods.
+func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
+	facts, err := machine.Open("/").Facts()
+	if err != nil {
+		return nil, err
+	}
+	pods := coreinformers.NewFilteredPodInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.cfg.Node.Name).String()
+	})
+	services := coreinformers.NewServiceInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	for _, informer := range []cache.SharedIndexInformer{pods, services} {
+		if err := informer.SetTransform(withoutManagers); err != nil {
+			return nil, err
+		}
+	}
+	a.services, a.servicesKnown = corelisters.NewServiceLister(services.GetIndexer()), services.HasSynced
+	var loop *agent.Agent
+	a.objects = objects.New(context.WithoutCancel(ctx), objects.Options{Client: a.client, Changed: func(uid types.UID) { loop.ObjectsChanged(uid) }})
+	volumes, err := volume.New(volume.Options{Directory: a.cfg.podsFolder(), Objects: a.objects, Node: a.record.Current})
+	if err != nil {
+		return nil, err
+	}
+	prober := probe.New(probe.Options{Exec: a.runtime, Recorder: a.recorder, Wake: func(uid types.UID) { loop.Wake(uid) }})
+	loop, err = agent.New(agent.Options{
+		Settings: agent.Settings{
+			NodeName: a.cfg.Node.Name, Hostname: a.cfg.Node.Hostname,
+			ClusterDNS: a.cfg.ClusterDNS, ClusterDomain: a.cfg.ClusterDomain,
+			PodLogs: a.cfg.PodLogs, Memory: facts.Memory,
+		},
+		Pods: pods, Node: a.record.Current, Runtime: a.runtime, Volumes: volumes,
+		Environment: &environ.Resolver{
+			Node: a.record.Current, Services: a.services, ServicesSynced: services.HasSynced,
+			Objects: a.objects, Files: volumes,
+		},
+		Prober: prober, Hooks: probe.NewHooks(a.runtime, a.recorder),
+		Writer: a.writer, Recorder: a.recorder, Objects: a.objects,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("put the agent together: %w", err)
+	}
+	return []part{
+		{"pods of the node", pods.RunWithContext},
+		{"services", services.RunWithContext},
+		{"prober", prober.Run},
+		{"agent", func(ctx context.Context) { a.runPods(ctx, loop) }},
+	}, nil
+}
+
+// runPods runs pods once the images are there that an archive has: a pod that
+// started earlier would try to pull them.
+func (a *nodeAgent) runPods(ctx context.Context, loop *agent.Agent) {
+	if a.importer != nil {
+		select {
+		case <-a.importer.Ready():
+		case <-a.importing:
+		case <-ctx.Done():
+			return
+		}
+	}
+	loop.Run(ctx)
+}

@@ -37,10 +37,8 @@ func mountPointsIn(mountinfo io.Reader, dir string) ([]string, error) {
 			out = append(out, path)
 		}
 	}
-	// Later lines are mounted over earlier ones of the same place.
-	slices.Reverse(out)
-	slices.SortStableFunc(out, func(a, b string) int {
-		return cmp.Compare(strings.Count(b, "/"), strings.Count(a, "/"))
+	slices.SortFunc(out, func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(b, "/"), strings.Count(a, "/")), cmp.Compare(a, b))
 	})
 	return out, lines.Err()
 }
@@ -50,16 +48,33 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// detachAll unmounts all that is mounted at and under dir. Each mount is made
-// private before anything is unmounted: one that is shared would pass on to the
-// machine, whose mounts it may mirror, that what is mounted on it has gone.
+// maxLayers is how often one place may be mounted on before we give up.
+const maxLayers = 64
+
+// detachAll unmounts all that is mounted at and under dir, layer by layer: of what
+// is mounted over each other only the uppermost can be reached.
 func detachAll(dir string) error {
-	points, err := mountPoints(dir)
-	if err != nil {
-		return err
+	for range maxLayers {
+		points, err := mountPoints(dir)
+		if err != nil || len(points) == 0 {
+			return err
+		}
+		if err := detachLayer(points); err != nil {
+			return err
+		}
 	}
+	return fmt.Errorf("unmount %s: it is mounted on again and again", dir)
+}
+
+// detachLayer unmounts what can be reached, each place once, deepest first. It all
+// is made private before anything is unmounted: a mount that is shared would pass
+// on to the machine, whose mounts it may mirror, that what is mounted on it has
+// gone. It fails if nothing could be unmounted.
+func detachLayer(points []string) error {
+	points = slices.Compact(points)
 	for _, point := range points {
-		if err := unix.Mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
+		err := unix.Mount("", point, "", unix.MS_PRIVATE, "")
+		if err != nil && !isHidden(err) {
 			return os.NewSyscallError("make private "+point, err)
 		}
 	}
@@ -69,7 +84,16 @@ func detachAll(dir string) error {
 			failed = append(failed, os.NewSyscallError("unmount "+point, err))
 		}
 	}
+	if len(failed) < len(points) {
+		return nil
+	}
 	return errors.Join(failed...)
+}
+
+// isHidden tells that nothing is mounted at a place as we see it: it is under
+// another mount.
+func isHidden(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 }
 
 // tmpfs is a memory file system to be mounted.

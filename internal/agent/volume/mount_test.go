@@ -133,6 +133,26 @@ func TestTearDownLeavesMountsOfTheMachine(t *testing.T) {
 	}
 }
 
+// With Bidirectional propagation a container can mount what the machine shares with
+// it, with all that is mounted there, also twice at one place.
+func TestTearDownUnmountsLayerByLayer(t *testing.T) {
+	b := newBench(t)
+	machine := filepath.Join(b.dir, "machine")
+	onMachine(t, machine)
+	onMachine(t, filepath.Join(machine, "disk"))
+	write1(t, filepath.Join(machine, "disk/keep"), "precious")
+	pod := podWith(emptyDir(corev1.EmptyDirVolumeSource{}))
+	b.setUp(pod)
+	must(t, os.Mkdir(filepath.Join(b.path(pod), "bound"), 0o755))
+	for range 3 {
+		must(t, unix.Mount(machine, filepath.Join(b.path(pod), "bound"), "", unix.MS_BIND|unix.MS_REC, ""))
+	}
+	b.tearDown()
+	if got := read1(t, filepath.Join(machine, "disk/keep")); got != "precious" {
+		t.Errorf("on the machine it has %q", got)
+	}
+}
+
 func (b *bench) mounts(pod *corev1.Pod) (out []mountSeen) {
 	b.t.Helper()
 	mounts, err := b.Mounts(b.t.Context(), requestFor(pod))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/core/place"
 	"github.com/garrison-project/garrison/internal/core/rollout"
+	"github.com/garrison-project/garrison/internal/prepull"
 )
 
 // PlacementGraceAnnotation of a DaemonSet says how long a pod stays on a node
@@ -61,6 +62,7 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 		Strategy:       strategy,
 		MinReady:       time.Duration(o.DaemonSet.Spec.MinReadySeconds) * time.Second,
 		PlacementGrace: grace,
+		PrePull:        prepull.Wanted(o.DaemonSet),
 		TakenNames:     o.TakenNames,
 		CreateFailure:  o.CreateFailure,
 		Memory:         o.Memory,
@@ -74,11 +76,34 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 			Score:    o.Standings[i].Score,
 			BadSince: h.badSince,
 			Away:     h.away,
+			PrePulls: prepull.Able(n),
 			Crowd:    o.Crowds[n.Name],
 		}
 	}
 	in.Strays = sortOut(o.Pods, o.Roster, in.Nodes)
+	if in.PrePull {
+		passOver(o, in.Nodes)
+	}
 	return in, nil
+}
+
+// passOver marks the pods whose agents need not fetch anything for their
+// successors, or cannot, as if they had.
+func passOver(o Observation, nodes []rollout.Node) {
+	template := &o.DaemonSet.Spec.Template.Spec
+	images := prepull.Images(template)
+	done := rollout.Pull{Hash: o.Hash, State: rollout.Pulled}
+	for _, pod := range o.Pods {
+		i, found := o.Roster.position[pod.Spec.NodeName]
+		if !found || !nodes[i].PrePulls || prepull.Useful(&pod.Spec, template, images) {
+			continue
+		}
+		for j := range nodes[i].Pods {
+			if p := &nodes[i].Pods[j]; p.UID == string(pod.UID) {
+				p.Pull = done
+			}
+		}
+	}
 }
 
 // sortOut gives every node its pods, in order, and returns those that are left.
@@ -165,8 +190,45 @@ func podOf(pod *corev1.Pod) (rollout.Pod, bool) {
 		}
 	} else {
 		p.Waiting = waiting(pod)
+		p.Scheduler = awaitedScheduler(pod)
 	}
+	p.Pull = pullOf(pod)
 	return p, true
+}
+
+// awaitedScheduler is the scheduler that the pod names, if it is not the usual one
+// and has not yet said anything of the pod.
+func awaitedScheduler(pod *corev1.Pod) string {
+	if pod.Spec.NodeName != "" || pod.Spec.SchedulerName == corev1.DefaultSchedulerName || podCondition(pod, corev1.PodScheduled) != nil {
+		return ""
+	}
+	return pod.Spec.SchedulerName
+}
+
+// pullOf is what the pod's agent was asked to fetch, and what became of it.
+func pullOf(pod *corev1.Pod) rollout.Pull {
+	request, asked := prepull.RequestOf(pod)
+	if !asked {
+		return rollout.Pull{}
+	}
+	pull := rollout.Pull{Hash: request.Revision, Since: request.Since}
+	switch answer, ok := prepull.AnswerOf(pod); {
+	case !ok || answer.Revision != request.Revision:
+	case answer.Pulled:
+		pull.State = rollout.Pulled
+	default:
+		pull.State, pull.Reason = rollout.PullFailed, answer.Reason
+	}
+	return pull
+}
+
+// PullRequest is what the agent of an outdated pod is asked to fetch.
+func PullRequest(ds *appsv1.DaemonSet, hash string, now time.Time) prepull.Request {
+	return prepull.Request{
+		Revision: hash,
+		Since:    now.UTC().Truncate(time.Second),
+		Images:   prepull.Images(&ds.Spec.Template.Spec),
+	}
 }
 
 // waiting is why a pod cannot start, or "" if it is on its way.

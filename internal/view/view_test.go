@@ -91,9 +91,9 @@ func rolloutInput(t *testing.T, d *datadriven.TestData) string {
 
 func formatInput(in rollout.Input) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "set %+v\nstrategy %+v minReady=%s grace=%s\n", in.Set, in.Strategy, in.MinReady, in.PlacementGrace)
+	fmt.Fprintf(&b, "set %+v\nstrategy %+v minReady=%s grace=%s prePull=%t\n", in.Set, in.Strategy, in.MinReady, in.PlacementGrace, in.PrePull)
 	for _, n := range in.Nodes {
-		fmt.Fprintf(&b, "node %s verdict=%d score=%d bad=%s away=%t\n", n.Name, n.Verdict, n.Score, ago(n.BadSince), n.Away)
+		fmt.Fprintf(&b, "node %s verdict=%d score=%d bad=%s away=%t prePulls=%t\n", n.Name, n.Verdict, n.Score, ago(n.BadSince), n.Away, n.PrePulls)
 		for _, p := range n.Pods {
 			b.WriteString("  " + formatPod(p))
 		}
@@ -105,8 +105,15 @@ func formatInput(in rollout.Input) string {
 }
 
 func formatPod(p rollout.Pod) string {
-	return fmt.Sprintf("%s on %s uid=%s bound=%t created=%s phase=%d deleteBy=%s ready=%s hash=%s generation=%s waiting=%s\n",
+	text := fmt.Sprintf("%s on %s uid=%s bound=%t created=%s phase=%d deleteBy=%s ready=%s hash=%s generation=%s waiting=%s",
 		p.Name, p.Node, p.UID, p.Bound, ago(p.Created), p.Phase, ago(p.DeleteBy), ago(p.ReadySince), p.Hash, p.Generation, p.Waiting)
+	if p.Scheduler != "" {
+		text += " scheduler=" + p.Scheduler
+	}
+	if pull := p.Pull; pull.Hash != "" {
+		text += fmt.Sprintf(" pull=%s state=%d since=%s reason=%s", pull.Hash, pull.State, ago(pull.Since), pull.Reason)
+	}
+	return text + "\n"
 }
 
 func ago(at time.Time) string {

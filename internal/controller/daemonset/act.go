@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// maxBatch is how many pods one turn creates, and how many it deletes.
+	// maxBatch is how many pods one turn creates, how many it deletes, and how many
+	// it has images fetched for.
 	maxBatch = 250
 	// firstWindow is how many creates are tried at once while it is unknown
 	// whether they succeed: a full quota is met by one failure, not by hundreds.
@@ -29,28 +30,26 @@ const (
 
 // act carries out as many of the actions as fit in a batch.
 func (t *turn) act(ctx context.Context, hash string, actions []rollout.Action) error {
-	creates, deletes := split(actions)
-	err := t.createPods(ctx, hash, creates)
+	err := t.createPods(ctx, hash, batch(actions, rollout.Create))
+	deletes := batch(actions, rollout.Delete)
 	if err != nil {
 		// While no pods can be created, none that serve are taken down.
 		deletes = slices.DeleteFunc(deletes, func(a rollout.Action) bool {
 			return a.Why == rollout.Replace || a.Why == rollout.RemoveOutdated
 		})
 	}
-	return errors.Join(err, t.deletePods(ctx, deletes))
+	return errors.Join(err, t.deletePods(ctx, deletes), t.requestImages(ctx, hash, batch(actions, rollout.Fetch)))
 }
 
-// split takes the first creates and the first deletes, a batch of each.
-func split(actions []rollout.Action) (creates, deletes []rollout.Action) {
+// batch takes the first actions of a verb.
+func batch(actions []rollout.Action, verb rollout.Verb) []rollout.Action {
+	var some []rollout.Action
 	for _, a := range actions {
-		switch {
-		case a.Verb == rollout.Create && len(creates) < maxBatch:
-			creates = append(creates, a)
-		case a.Verb == rollout.Delete && len(deletes) < maxBatch:
-			deletes = append(deletes, a)
+		if a.Verb == verb && len(some) < maxBatch {
+			some = append(some, a)
 		}
 	}
-	return creates, deletes
+	return some
 }
 
 // createPods creates pods in windows that double while all goes well, and stops

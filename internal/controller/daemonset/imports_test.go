@@ -14,7 +14,7 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	const internal = "github.com/garrison-project/garrison/internal/"
-	allowed := []string{"core/", "view", "cacheindex", "loop"}
+	allowed := []string{"core/", "view", "cacheindex", "loop", "prepull"}
 	for _, path := range pkg.Imports {
 		ours, found := strings.CutPrefix(path, internal)
 		if found && !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(ours, a) }) {

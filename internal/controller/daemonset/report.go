@@ -33,6 +33,7 @@ func (t *turn) report(ctx context.Context, st rollout.Status, succeeded bool) er
 		written, err := t.writer.UpdateDaemonSetStatus(ctx, updated)
 		if err == nil {
 			t.expectStatus(written)
+			t.tellBlocked(&ds.Status, status)
 			return nil
 		}
 		if attempt > 0 || !apierrors.IsConflict(err) {
@@ -47,6 +48,23 @@ func (t *turn) report(ctx context.Context, st rollout.Status, succeeded bool) er
 			return nil
 		}
 	}
+}
+
+// tellBlocked makes an event of what has begun to block the DaemonSet, for those
+// who look at its events and not at its conditions.
+func (t *turn) tellBlocked(old, now *appsv1.DaemonSetStatus) {
+	if is, was := blockedBy(now), blockedBy(old); is.Reason != was.Reason && is.Status == corev1.ConditionTrue {
+		t.events.Event(t.ds, corev1.EventTypeWarning, is.Reason, is.Message)
+	}
+}
+
+func blockedBy(status *appsv1.DaemonSetStatus) appsv1.DaemonSetCondition {
+	for _, c := range status.Conditions {
+		if c.Type == rollout.Blocked {
+			return c
+		}
+	}
+	return appsv1.DaemonSetCondition{}
 }
 
 // expectStatus waits for the caches to show a status that was written.

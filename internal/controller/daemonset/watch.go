@@ -17,6 +17,7 @@ import (
 	"github.com/garrison-project/garrison/internal/cacheindex"
 	"github.com/garrison-project/garrison/internal/core/place"
 	"github.com/garrison-project/garrison/internal/core/rollout"
+	"github.com/garrison-project/garrison/internal/prepull"
 	"github.com/garrison-project/garrison/internal/view"
 )
 
@@ -211,7 +212,7 @@ func (c *Controller) nodeAdded(node *corev1.Node) {
 
 func (c *Controller) nodeUpdated(old, now *corev1.Node) {
 	c.enqueueAll(c.surroundings.nodeChanged(now.Name))
-	if !place.EligibilityChanged(old, now) && !view.HealthChanged(old, now) {
+	if !place.EligibilityChanged(old, now) && !view.HealthChanged(old, now) && prepull.Able(old) == prepull.Able(now) {
 		return // a heartbeat
 	}
 	c.roster.set(now)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -58,8 +59,15 @@ func (r *roster) put(object *corev1.Pod, from source) *pod {
 	if p.gone {
 		return nil
 	}
+	if before := p.object; before != nil && !sameMetadata(before, object) {
+		p.volumes.stale = true // of the downward API
+	}
 	p.object = object
 	return p
+}
+
+func sameMetadata(a, b *corev1.Pod) bool {
+	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
 }
 
 // leave notes that a pod is not asked for any more.

@@ -63,7 +63,9 @@ func (p *machine) startApps() {
 			busy = busy || p.hook(u) == hookDue || p.hook(u) == hookAwaited
 		case u.exited() && !p.restarts(u):
 		case busy:
-			p.fetch(u)
+			if !p.crashLoop(u) {
+				p.fetch(u)
+			}
 		default:
 			busy = p.start(u)
 		}

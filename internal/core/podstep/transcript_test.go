@@ -144,6 +144,8 @@ func addContainer(t *testing.T, w *world, words []string) {
 			w.images[c.Image] = false
 		case "pull":
 			c.PullPolicy = podstep.PullPolicy(value)
+		case "unstartable":
+			b.unstartable = true
 		case "startfails":
 			b.startFails = number(t, value)
 		case "postStart":

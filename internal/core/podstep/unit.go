@@ -170,13 +170,13 @@ const (
 func (u *unit) crashDelay() time.Duration {
 	last := u.last
 	if last == nil || last.State != Exited || last.Attempt == 0 || last.Hash != u.spec.Hash ||
-		last.Finished.Sub(last.Started) >= stableRun {
+		last.Finished.Sub(last.began()) >= stableRun {
 		return 0
 	}
 	var waited time.Duration
 	for _, r := range u.records[1:] {
 		if r.State == Exited {
-			waited = last.Started.Sub(r.Finished)
+			waited = last.began().Sub(r.Finished)
 			break
 		}
 	}
@@ -185,6 +185,15 @@ func (u *unit) crashDelay() time.Duration {
 		delay *= 2
 	}
 	return min(delay, double(firstCrashDelay, maxCrashDelay, last.Attempt-1), maxCrashDelay)
+}
+
+// began is when an attempt that ended was started. One that could not be started
+// ended as it began.
+func (r *Record) began() time.Time {
+	if r.Started.IsZero() {
+		return r.Finished
+	}
+	return r.Started
 }
 
 // crashLoop tells until when the next attempt waits, and notes why.

@@ -70,10 +70,12 @@ type behaviour struct {
 	// and none is never.
 	exits []exit
 	// stopTakes is how long it takes to stop when asked; negative is for ever.
-	stopTakes            time.Duration
-	pullTakes            time.Duration
-	pullFails            int
-	startFails           int
+	stopTakes  time.Duration
+	pullTakes  time.Duration
+	pullFails  int
+	startFails int
+	// unstartable: it can be created but not started, which leaves a record.
+	unstartable          bool
 	postStart, preStop   time.Duration
 	postStartFails       bool
 	startup, readiness   time.Duration
@@ -393,7 +395,14 @@ func (w *world) run(op podstep.Operation) {
 	id := fmt.Sprintf("c%02d", w.ids)
 	w.containers = append(w.containers, podstep.Record{ID: id, Sandbox: op.ID, Name: op.Container, Attempt: op.Attempt,
 		State: podstep.Running, Started: w.now, Hash: w.spec(op.Container).Hash})
-	if b := w.acts[op.Container]; len(b.exits) > 0 {
+	b := w.acts[op.Container]
+	if b.unstartable {
+		r := &w.containers[len(w.containers)-1]
+		r.Started = time.Time{}
+		w.exit(r, 128)
+		return
+	}
+	if len(b.exits) > 0 {
 		e := b.exits[min(op.Attempt, len(b.exits)-1)]
 		if e.after >= 0 {
 			w.ends[id], w.codes[id] = w.now.Add(e.after), e.code

@@ -15,13 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 )
 
-// backoff spaces attempts to follow an object. The first retries are quick: a pod
-// may arrive here a moment before the authorizer knows that it names the object.
+// backoff spaces attempts to follow an object.
 var backoff = wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 12, Cap: 30 * time.Second}
 
 // steady is how long a watch has to last for the next attempts to be quick again.
@@ -79,11 +79,22 @@ func (f *follower) follow(ctx context.Context) {
 	}
 }
 
+// patiently repeats a request that is refused, for most of a second: a pod may
+// arrive here a moment before the authorizer knows what it names.
+func patiently(request func() error) error {
+	pauses := wait.Backoff{Duration: 10 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 7}
+	return retry.OnError(pauses, apierrors.IsForbidden, request)
+}
+
 var errFinal = errors.New("the object is immutable")
 
 // once reads the object and then watches it until the watch ends.
 func (f *follower) once(ctx context.Context) error {
-	object, err := f.source.get(ctx, metav1.GetOptions{})
+	var object runtime.Object
+	err := patiently(func() (err error) {
+		object, err = f.source.get(ctx, metav1.GetOptions{})
+		return err
+	})
 	if apierrors.IsNotFound(err) {
 		object, err = nil, f.source.absent
 	}

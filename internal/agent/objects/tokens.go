@@ -84,8 +84,12 @@ func (m *Manager) request(ctx context.Context, pod *corev1.Pod, wish TokenWish) 
 		spec.Audiences = []string{wish.Audience}
 	}
 	asked := m.options.Clock.Now()
-	got, err := m.options.Client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx,
-		pod.Spec.ServiceAccountName, &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+	var got *authenticationv1.TokenRequest
+	err := patiently(func() (err error) {
+		got, err = m.options.Client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx,
+			pod.Spec.ServiceAccountName, &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+		return err
+	})
 	if err != nil {
 		return Token{}, err
 	}

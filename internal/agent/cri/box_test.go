@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/simruntime"
@@ -31,9 +32,15 @@ type lab struct {
 	image   string // ID
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
-	r, options := connect(t)
+	return newLabAt(t, containerdtest.Start(t))
+}
+
+// newLabAt is for tests that have a containerd.
+func newLabAt(t testing.TB, c *containerd.Containerd) *lab {
+	t.Helper()
+	r, options := connect(t, c)
 	image, err := r.ImageID(t.Context(), containerdtest.Image)
 	if err != nil {
 		t.Fatal(err)
@@ -44,13 +51,13 @@ func newLab(t *testing.T) *lab {
 // box is a pod that runs.
 type box struct {
 	*lab
-	t       *testing.T
+	t       testing.TB
 	pod     *corev1.Pod
 	sandbox string
 }
 
 // podOf reads the spec of a pod, of which no more need be said than matters.
-func podOf(t *testing.T, spec string) *corev1.Pod {
+func podOf(t testing.TB, spec string) *corev1.Pod {
 	t.Helper()
 	pod := &corev1.Pod{}
 	if err := yaml.UnmarshalStrict([]byte(spec), &pod.Spec); err != nil {
@@ -74,7 +81,7 @@ func podOf(t *testing.T, spec string) *corev1.Pod {
 }
 
 // open makes the sandbox of a pod. It goes when the test ends.
-func (l *lab) open(t *testing.T, spec string) *box {
+func (l *lab) open(t testing.TB, spec string) *box {
 	t.Helper()
 	pod := podOf(t, spec)
 	b := &box{lab: l, t: t, pod: pod}
@@ -159,14 +166,23 @@ func (b *box) ended(id string) agent.ContainerRecord {
 	b.t.Helper()
 	var record agent.ContainerRecord
 	eventually(b.t, "the container ends", func() bool {
-		for _, c := range b.held(b.t.Context()).Containers {
-			if c.ID == id {
-				record = c
-			}
-		}
+		record = b.record(id)
 		return record.State == podstep.Exited
 	})
 	return record
+}
+
+// record gives a container.
+func (b *box) record(id string) agent.ContainerRecord {
+	b.t.Helper()
+	held := b.held(b.t.Context()).Containers
+	for _, c := range held {
+		if c.ID == id {
+			return c
+		}
+	}
+	b.t.Fatalf("container %s is not among %+v", id, held)
+	return agent.ContainerRecord{}
 }
 
 // sh runs a line of shell in a container.
@@ -187,7 +203,7 @@ func (b *box) says(id, line, want string) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -45,8 +45,9 @@ type Runtime struct {
 	runtime    runtimeapi.RuntimeServiceClient
 	images     runtimeapi.ImageServiceClient
 	cgroups    cgroups
-
+	// What does not change while the machine runs.
 	hugepageSizes []string
+	swap          swapControl
 
 	mu     sync.Mutex
 	known  inventory
@@ -69,6 +70,7 @@ func New(options Options) (*Runtime, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithAuthority("localhost"),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithUnaryInterceptor(limitCall),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		// A runtime that restarts is back in a second.
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -79,13 +81,15 @@ func New(options Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the container runtime at %s: %w", options.Endpoint, err)
 	}
+	groups := findCgroups()
 	return &Runtime{
 		options:       options,
 		connection:    connection,
 		runtime:       runtimeapi.NewRuntimeServiceClient(connection),
 		images:        runtimeapi.NewImageServiceClient(connection),
-		cgroups:       findCgroups(),
+		cgroups:       groups,
 		hugepageSizes: hugepageSizes(),
+		swap:          groups.swap(),
 		known:         inventory{sandboxes: map[string]*sandboxDetail{}, containers: map[string]*containerDetail{}},
 		usage:         map[string]usageSample{},
 	}, nil

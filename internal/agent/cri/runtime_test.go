@@ -9,17 +9,17 @@ import (
 	"testing"
 
 	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/runtimetest"
 	"github.com/garrison-project/garrison/internal/agent/simruntime"
 )
 
-// connect gives a client of a containerd of the test's own. Whatever it makes on
-// the machine goes when the test ends.
-func connect(t *testing.T) (*cri.Runtime, cri.Options) {
+// connect gives a client of a containerd. Whatever it makes on the machine goes
+// when the test ends.
+func connect(t testing.TB, c *containerd.Containerd) (*cri.Runtime, cri.Options) {
 	t.Helper()
-	c := containerdtest.Start(t)
 	dir := t.TempDir()
 	options := cri.Options{
 		Endpoint:         c.Endpoint(),
@@ -33,7 +33,7 @@ func connect(t *testing.T) (*cri.Runtime, cri.Options) {
 }
 
 // client gives another client.
-func client(t *testing.T, options cri.Options) *cri.Runtime {
+func client(t testing.TB, options cri.Options) *cri.Runtime {
 	t.Helper()
 	r, err := cri.New(options)
 	if err != nil {
@@ -48,7 +48,7 @@ func client(t *testing.T, options cri.Options) *cri.Runtime {
 }
 
 // removeCgroups removes a control group, in which nothing must be left.
-func removeCgroups(t *testing.T, group string) {
+func removeCgroups(t testing.TB, group string) {
 	places, err := filepath.Glob("/sys/fs/cgroup/*" + group)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func removeCgroups(t *testing.T, group string) {
 
 func TestSuite(t *testing.T) {
 	runtimetest.Test(t, func(t *testing.T) runtimetest.Env {
-		r, options := connect(t)
+		r, options := connect(t, containerdtest.Start(t))
 		return runtimetest.Env{
 			Runtime:   r,
 			Reconnect: func() agent.Runtime { return client(t, options) },

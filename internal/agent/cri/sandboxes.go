@@ -2,14 +2,24 @@ package cri
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/garrison-project/garrison/internal/agent"
+)
+
+// cgroupPatience is how long the kernel may take to see that a control group is
+// empty.
+const (
+	cgroupPause    = 10 * time.Millisecond
+	cgroupPatience = time.Second
 )
 
 // CreateSandbox implements agent.Runtime.
@@ -59,7 +69,7 @@ func (r *Runtime) machine(ctx context.Context, pod *corev1.Pod) (machine, error)
 		owner:            r.options.Owner,
 		seccompDirectory: r.options.SeccompDirectory,
 		hugepageSizes:    r.hugepageSizes,
-		swap:             r.cgroups.swap(),
+		swap:             r.swap,
 		ownCgroups:       driver == driverFiles,
 	}, nil
 }
@@ -94,9 +104,19 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 	if err != nil || driver != driverFiles {
 		return plain(err)
 	}
-	parent := podParent(r.options.CgroupRoot, string(pod.UID), driver)
-	if err := r.cgroups.remove(parent); err != nil && !r.holds(ctx, pod) {
-		return fmt.Errorf("remove the control group of pod %s: %w", pod, err)
+	return r.removeCgroup(ctx, pod, podParent(r.options.CgroupRoot, string(pod.UID), driver))
+}
+
+// removeCgroup removes the control group of a pod, unless it has another
+// sandbox. The kernel may need a moment to see that nothing is in it any more.
+func (r *Runtime) removeCgroup(ctx context.Context, pod agent.PodName, group string) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, cgroupPause, cgroupPatience, true, func(ctx context.Context) (bool, error) {
+		last = r.cgroups.remove(group)
+		return last == nil || r.holds(ctx, pod), nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove the control group of pod %s: %w", pod, errors.Join(last, ctx.Err()))
 	}
 	return nil
 }

@@ -66,18 +66,18 @@ func state(t *testing.T, r *Runtime) agent.ContainerRecord {
 func TestContainersGoByAFakeClock(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
 	r := New(clock)
-	id := start(t, r, Script{Ends: true, After: time.Minute, ExitCode: 7})
+	id := start(t, r, Script{Ends: true, After: time.Minute, ExitCode: 7, IgnoreTerm: true})
 	clock.Step(59 * time.Second)
 	if c := state(t, r); c.State != podstep.Running {
 		t.Fatalf("ended before its time: %+v", c)
 	}
 	clock.Step(time.Hour)
-	if err := r.KillContainer(t.Context(), id, 0); err != nil { // waits for the end, at the latest now
+	if err := r.KillContainer(t.Context(), id, time.Hour); err != nil { // waits for the end
 		t.Fatal(err)
 	}
 	c := state(t, r)
-	if c.State != podstep.Exited || c.Finished.Before(time.Unix(1060, 0)) {
-		t.Fatalf("still there: %+v", c)
+	if c.State != podstep.Exited || c.ExitCode != 7 || !c.Finished.Equal(time.Unix(1060, 0)) {
+		t.Fatalf("want it ended after a minute with code 7, not %+v", c)
 	}
 }
 

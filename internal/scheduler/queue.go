@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/garrison-project/garrison/internal/core/place"
@@ -172,6 +173,21 @@ func (q *queue) wakeAmong(entries map[*entry]struct{}, c change, now time.Time) 
 	woken := false
 	for e := range entries {
 		if e.refused.Intersects(c.filters) {
+			q.hasten(e, now)
+			woken = true
+		}
+	}
+	return woken
+}
+
+// wakeOwned hastens the waiting pods of an owner, whatever refused them, and
+// reports whether there are any. It looks at every pod, which is for what seldom
+// happens.
+func (q *queue) wakeOwned(owner types.UID, now time.Time) bool {
+	woken := false
+	for _, e := range q.entries {
+		ref := metav1.GetControllerOfNoCopy(e.pod)
+		if e.state == waiting && ref != nil && ref.UID == owner {
 			q.hasten(e, now)
 			woken = true
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,8 +47,10 @@ func (s *Scheduler) mayClaim(pod *corev1.Pod) bool {
 		return false
 	}
 	ds, err := s.daemons.DaemonSets(pod.Namespace).Get(owner.Name)
-	return err == nil && ds.UID == owner.UID && ds.Annotations[claimNode] == "true"
+	return err == nil && ds.UID == owner.UID && claims(ds)
 }
+
+func claims(ds *appsv1.DaemonSet) bool { return ds.Annotations[claimNode] == "true" }
 
 // refuse deals with a pod that fits nowhere: it makes room for it by deleting
 // the victims, if there are any, and tells the pod where it stands.

@@ -136,7 +136,14 @@ var happenings = map[string]func(w *world, input string) error{
 		if claims == "claims" {
 			ds.Annotations = map[string]string{claimNode: "true"}
 		}
-		return w.daemonStore.Add(ds)
+		old, known, err := w.daemonStore.GetByKey("default/" + name)
+		if err == nil {
+			err = w.daemonStore.Update(ds)
+		}
+		if known {
+			w.s.daemonSetChanged(old.(*appsv1.DaemonSet), ds)
+		}
+		return err
 	},
 	// The next write of a kind fails: KIND [badly]
 	"fail": func(w *world, input string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,9 +24,11 @@ func (s *Scheduler) watch(factory informers.SharedInformerFactory) error {
 		{core.Namespaces().Informer(), handler(s.setNamespace, s.removeNamespace)},
 		{core.Nodes().Informer(), handler(s.setNode, s.removeNode)},
 		{core.Pods().Informer(), handler(s.setPod, s.removePod)},
+		{factory.Apps().V1().DaemonSets().Informer(), cache.ResourceEventHandlerFuncs{
+			UpdateFunc: func(old, now any) { s.daemonSetChanged(old.(*appsv1.DaemonSet), now.(*appsv1.DaemonSet)) },
+		}},
 		// Looked up, not acted upon.
 		{factory.Policy().V1().PodDisruptionBudgets().Informer(), cache.ResourceEventHandlerFuncs{}},
-		{factory.Apps().V1().DaemonSets().Informer(), cache.ResourceEventHandlerFuncs{}},
 	}
 	for _, h := range handlers {
 		registration, err := h.informer.AddEventHandler(h.handler)
@@ -56,6 +59,19 @@ func handler[T any](set, remove func(T)) cache.ResourceEventHandler {
 			}
 			remove(obj.(T))
 		},
+	}
+}
+
+// daemonSetChanged hastens the pods of a DaemonSet that may claim their nodes from
+// now on.
+func (s *Scheduler) daemonSetChanged(old, now *appsv1.DaemonSet) {
+	if !claims(now) || claims(old) && old.UID == now.UID {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queue.wakeOwned(now.UID, s.clock.Now()) {
+		s.wakeWorker()
 	}
 }
 

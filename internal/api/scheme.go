@@ -71,6 +71,7 @@ func init() {
 	utilruntime.Must(defaults.Register(Scheme))
 	utilruntime.Must(addEventConversions(Scheme))
 	utilruntime.Must(addFieldLabels(Scheme))
+	utilruntime.Must(addParameterConversions(Scheme))
 }
 
 // OpenAPIScheme returns a scheme of the versioned types alone. Names in the

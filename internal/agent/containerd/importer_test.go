@@ -183,7 +183,7 @@ func TestImporterOfForeignContainerd(t *testing.T) {
 		t.Error(failures)
 	}
 	// Its layers are unpacked when the first container is made.
-	client := newClient(t, c)
+	client := newClient(t, c.Endpoint())
 	_, container := client.run(work{name: "a", image: "garrison.dev/foreign:1"})
 	client.exec(container, "true")
 }

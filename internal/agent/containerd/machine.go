@@ -43,21 +43,21 @@ func hasCapability(status string, capability int) bool {
 	return false
 }
 
-// canOverlay tries to mount an overlay on the file system of a folder. Some
-// cannot be the upper one, such as an overlay.
+// canOverlay tries an overlay on the file system of a folder: mounts one, and
+// replaces a folder in it, for which the file system must keep attributes that
+// some lack.
 func canOverlay(dir string) bool {
 	try, err := os.MkdirTemp(dir, "overlay-")
 	if err != nil {
 		return false
 	}
 	defer os.RemoveAll(try)
-	for _, name := range []string{"lower", "upper", "work", "merged"} {
-		if err := os.Mkdir(filepath.Join(try, name), 0o700); err != nil {
+	for _, name := range []string{"lower/folder", "upper", "work", "merged"} {
+		if err := os.MkdirAll(filepath.Join(try, name), 0o700); err != nil {
 			return false
 		}
 	}
-	// A whiteout is what file systems without the right features fail at.
-	if err := os.WriteFile(filepath.Join(try, "lower", "file"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(try, "lower", "folder", "file"), nil, 0o600); err != nil {
 		return false
 	}
 	merged := filepath.Join(try, "merged")
@@ -65,8 +65,12 @@ func canOverlay(dir string) bool {
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
 		return false
 	}
-	removed := os.Remove(filepath.Join(merged, "file"))
-	return unix.Unmount(merged, unix.MNT_DETACH) == nil && removed == nil
+	folder := filepath.Join(merged, "folder")
+	err = os.RemoveAll(folder)
+	if err == nil {
+		err = os.Mkdir(folder, 0o700)
+	}
+	return unix.Unmount(merged, unix.MNT_DETACH) == nil && err == nil
 }
 
 // enableForwarding lets the kernel pass packets between pods and the world.

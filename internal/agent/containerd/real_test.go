@@ -1,7 +1,6 @@
 package containerd_test
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -13,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	criapi "k8s.io/cri-api/pkg/apis"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	cri "k8s.io/cri-client/pkg"
@@ -26,22 +27,8 @@ import (
 	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
 )
 
-// owned is the folder whose containerd this binary is to own when it is started
-// again by a test, as an agent that can be killed.
-const owned = "GARRISON_TEST_OWNS"
-
-func TestMain(m *testing.M) {
-	dir := os.Getenv(owned)
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	if _, err := containerd.Start(context.Background(), containerd.Config{Dir: dir}); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	fmt.Println("ready")
-	select {}
-}
+// limit bounds each call.
+const limit = time.Minute
 
 // within waits for a condition, and gives up after a minute.
 func within(t *testing.T, what string, holds func() bool) {
@@ -59,9 +46,9 @@ type client struct {
 	criapi.RuntimeService
 }
 
-func newClient(t *testing.T, c *containerd.Containerd) client {
+func newClient(t *testing.T, endpoint string) client {
 	t.Helper()
-	service, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(c.Endpoint()).WithConnectionTimeout(time.Minute).Build(t.Context())
+	service, err := cri.NewRemoteRuntimeServiceBuilder().WithEndpoint(endpoint).WithConnectionTimeout(limit).Build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +99,18 @@ func (c client) run(w work) (sandbox, container string) {
 	return sandbox, container
 }
 
+func (c client) removePods() {
+	c.t.Helper()
+	ctx := context.Background() // the test may have ended
+	sandboxes, err := c.ListPodSandbox(ctx, nil)
+	for _, sandbox := range sandboxes {
+		err = errors.Join(err, c.StopPodSandbox(ctx, sandbox.Id), c.RemovePodSandbox(ctx, sandbox.Id))
+	}
+	if err != nil {
+		c.t.Error(err)
+	}
+}
+
 func (c client) ip(sandbox string) string {
 	c.t.Helper()
 	answer, err := c.PodSandboxStatus(c.t.Context(), sandbox, false)
@@ -124,7 +123,7 @@ func (c client) ip(sandbox string) string {
 // exec runs a command that must succeed.
 func (c client) exec(container string, command ...string) string {
 	c.t.Helper()
-	out, stderr, err := c.ExecSync(c.t.Context(), container, command, time.Minute)
+	out, stderr, err := c.ExecSync(c.t.Context(), container, command, limit)
 	if err != nil {
 		c.t.Fatalf("%q: %v: %s", command, err, stderr)
 	}
@@ -134,7 +133,24 @@ func (c client) exec(container string, command ...string) string {
 // boots is what tells whether a container is the same process as before.
 func (c client) boots(container string) string {
 	c.t.Helper()
+	within(c.t, "the container has written its mark", func() bool {
+		_, _, err := c.ExecSync(c.t.Context(), container, []string{"cat", "/tmp/boots"}, limit)
+		return err == nil
+	})
 	return c.exec(container, "cat", "/tmp/boots")
+}
+
+func (c client) awaitNetwork() {
+	c.t.Helper()
+	within(c.t, "the network is ready", func() bool {
+		status, err := c.Status(c.t.Context(), false)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return slices.ContainsFunc(status.Status.Conditions, func(condition *runtimeapi.RuntimeCondition) bool {
+			return condition.Type == runtimeapi.NetworkReady && condition.Status
+		})
+	})
 }
 
 var loop = []string{"sh", "-c", "echo $RANDOM-$$ >>/tmp/boots; while :; do sleep 1; done"}
@@ -142,12 +158,8 @@ var loop = []string{"sh", "-c", "echo $RANDOM-$$ >>/tmp/boots; while :; do sleep
 func TestContainersOutliveContainerd(t *testing.T) {
 	config := containerdtest.NewConfig(t)
 	c := containerdtest.StartWith(t, config)
-	client := newClient(t, c)
+	client := newClient(t, c.Endpoint())
 	sandbox, container := client.run(work{name: "a"})
-	within(t, "the container has written its mark", func() bool {
-		_, _, err := client.ExecSync(t.Context(), container, []string{"cat", "/tmp/boots"}, time.Minute)
-		return err == nil
-	})
 	boots := client.boots(container)
 	same := func(when string) {
 		t.Helper()
@@ -184,75 +196,8 @@ func TestContainersOutliveContainerd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Stop()
-	client = newClient(t, c)
+	client = newClient(t, c.Endpoint())
 	same("after containerd was stopped and started")
-}
-
-func TestOwnerKilled(t *testing.T) {
-	config := containerdtest.NewConfig(t)
-	owner := exec.Command(os.Args[0])
-	owner.Env = append(os.Environ(), owned+"="+config.Dir)
-	out, err := owner.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := owner.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer owner.Process.Kill()
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the owner says %q: %v", line, err)
-	}
-	if _, err := containerd.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "another agent") {
-		t.Fatalf("a second owner beside the first: got error %v", err)
-	}
-	left := containerdPID(t, config.Dir)
-	if err := owner.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	owner.Wait()
-	if !alive(left) {
-		t.Error("containerd died with its owner, and with it what containers write")
-	}
-	c, err := containerd.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Stop()
-	within(t, "the containerd that was left is gone", func() bool { return !alive(left) })
-	if got := containerdPID(t, config.Dir); got != c.PID() {
-		t.Errorf("containerd is process %d, want %d", got, c.PID())
-	}
-}
-
-// containerdPID finds the process by its arguments.
-func containerdPID(t *testing.T, dir string) int {
-	t.Helper()
-	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range found {
-		content, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue
-		}
-		if strings.HasSuffix(string(content), "\x00--config\x00"+dir+"/containerd/config.toml\x00") {
-			var pid int
-			if _, err := fmt.Sscanf(file, "/proc/%d/cmdline", &pid); err != nil {
-				t.Fatal(err)
-			}
-			return pid
-		}
-	}
-	t.Fatalf("no containerd runs in %s", dir)
-	return 0
-}
-
-// alive says whether a process runs; one that nobody waited for does not.
-func alive(pid int) bool {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && len(content) > 0
 }
 
 // freePort is a port of this machine that nobody listens on.
@@ -269,7 +214,7 @@ func freePort(t *testing.T) int32 {
 func TestNetwork(t *testing.T) {
 	c := containerdtest.Start(t)
 	port := freePort(t)
-	client := newClient(t, c)
+	client := newClient(t, c.Endpoint())
 	server, _ := client.run(work{name: "server", port: port, command: []string{"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp"}})
 	_, visitor := client.run(work{name: "visitor"})
 	ip := client.ip(server)
@@ -299,7 +244,7 @@ func TestNetwork(t *testing.T) {
 // Two agents of one machine have nothing in common.
 func TestTwoOnOneMachine(t *testing.T) {
 	one, two := containerdtest.Start(t), containerdtest.Start(t)
-	first, second := newClient(t, one), newClient(t, two)
+	first, second := newClient(t, one.Endpoint()), newClient(t, two.Endpoint())
 	sandbox, _ := first.run(work{name: "a"})
 	other, container := second.run(work{name: "a"})
 	if first.ip(sandbox) == second.ip(other) {
@@ -318,7 +263,7 @@ func TestTwoOnOneMachine(t *testing.T) {
 func TestDestroyLeavesNothing(t *testing.T) {
 	config := containerdtest.NewConfig(t)
 	c := containerdtest.StartWith(t, config)
-	client := newClient(t, c)
+	client := newClient(t, c.Endpoint())
 	client.run(work{name: "a"})
 	client.run(work{name: "b"})
 	if err := c.Destroy(t.Context()); err != nil {
@@ -360,6 +305,32 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	}
 	if rules, err := exec.Command("iptables-save", "-t", "nat").Output(); err == nil && strings.Contains(string(rules), c.Network()) {
 		t.Errorf("rules are left:\n%s", rules)
+	}
+}
+
+// Some file systems cannot hold the upper half of an overlay.
+func TestNoOverlays(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	memory := filepath.Join(config.Dir, "memory")
+	if err := os.Mkdir(memory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("ramfs", memory, "ramfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(memory, unix.MNT_DETACH) })
+	config.Dir = filepath.Join(memory, "agent")
+	c := containerdtest.StartWith(t, config)
+	t.Cleanup(func() {
+		if err := c.Destroy(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	client := newClient(t, c.Endpoint())
+	_, container := client.run(work{name: "a"})
+	client.exec(container, "touch", "/written")
+	if mounts := client.exec(container, "cat", "/proc/mounts"); strings.HasPrefix(mounts, "overlay / ") {
+		t.Error("the container has an overlay, so this was no test")
 	}
 }
 

@@ -22,6 +22,10 @@ const (
 	mirrorWorkers = 1
 )
 
+// maxReportPause bounds how long what has happened while the API was away goes
+// unreported once it is back.
+const maxReportPause = 5 * time.Second
+
 // Agent runs the pods of one machine.
 type Agent struct {
 	Options
@@ -30,7 +34,7 @@ type Agent struct {
 	steps   *loop.Loop[types.UID]
 	reports *loop.Loop[types.UID]
 	mirrors *loop.Loop[types.NamespacedName]
-	synced  cache.InformerSynced
+	synced  cache.DoneChecker
 	// scheme is how IDs of containers are prefixed.
 	scheme string
 
@@ -54,7 +58,7 @@ func New(options Options) (*Agent, error) {
 	a := &Agent{Options: options, roster: roster{pods: map[types.UID]*pod{}}, scheme: options.Settings.Runtime}
 	a.sight = newSight(a.Runtime, a.Clock, a.holdingChanged)
 	a.steps = loop.New(loop.Options[types.UID]{Name: "pods", Workers: stepWorkers, Step: a.Step, Clock: a.Clock})
-	a.reports = loop.New(loop.Options[types.UID]{Name: "pod statuses", Workers: reportWorkers, Step: a.StepReport, Clock: a.Clock})
+	a.reports = loop.New(loop.Options[types.UID]{Name: "pod statuses", Workers: reportWorkers, Step: a.StepReport, Clock: a.Clock, MaxPause: maxReportPause})
 	a.mirrors = loop.New(loop.Options[types.NamespacedName]{Name: "mirror pods", Workers: mirrorWorkers, Step: a.StepMirror, Clock: a.Clock})
 	registration, err := a.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { a.podSeen(nil, object.(*corev1.Pod)) },
@@ -64,7 +68,7 @@ func New(options Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the pods of node %s: %w", a.Settings.NodeName, err)
 	}
-	a.synced = registration.HasSynced
+	a.synced = registration.HasSyncedChecker()
 	return a, nil
 }
 
@@ -91,7 +95,7 @@ func (a *Agent) Run(ctx context.Context) {
 // begin waits until all is known that must be known before the first step: the
 // pods that are asked for, the node, and what the runtime holds.
 func (a *Agent) begin(ctx context.Context) bool {
-	if !cache.WaitForCacheSync(ctx.Done(), a.synced) {
+	if !cache.WaitFor(ctx, "", a.synced) {
 		return false
 	}
 	known := func() bool {

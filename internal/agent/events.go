@@ -57,7 +57,7 @@ type told struct {
 	pulled map[string]int
 	// ending are the containers and sandboxes that were said to be ending, by ID.
 	ending map[string]bool
-	// waiting is why containers were said to wait, by container.
+	// waiting is the wait that was told last, by container.
 	waiting map[string]string
 }
 
@@ -66,6 +66,7 @@ func (a *Agent) tellBegun(p *pod, t *task) {
 	switch t.Kind {
 	case podstep.PullImage:
 		set(&p.told.pulled, t.Container, t.Attempt)
+		delete(p.told.waiting, t.Container)
 		a.tell(t.pod, t.Container, normal("Pulling", fmt.Sprintf("Pulling image %q", t.Image)))
 	case podstep.StartContainer:
 		if attempt, pulled := p.told.pulled[t.Container]; !pulled || attempt != t.Attempt {
@@ -157,21 +158,23 @@ func (a *Agent) tellEnded(t *task, c conclusion) {
 func (a *Agent) tellWaiting(p *pod, object *corev1.Pod, s *podstep.Status) {
 	for _, list := range [][]podstep.ContainerStatus{s.Init, s.Containers, s.Ephemeral} {
 		for i := range list {
-			why := ""
-			if w := list[i].Waiting; w != nil {
-				why = w.Reason
-			}
-			if p.told.waiting[list[i].Name] == why {
+			events := waitingEvents(object, &list[i])
+			if len(events) == 0 {
 				continue
 			}
-			set(&p.told.waiting, list[i].Name, why)
-			for _, e := range waitingEvents(object, &list[i]) {
+			wait := fmt.Sprintf("%s #%d", list[i].Waiting.Reason, list[i].RestartCount)
+			if p.told.waiting[list[i].Name] == wait {
+				continue
+			}
+			set(&p.told.waiting, list[i].Name, wait)
+			for _, e := range events {
 				a.tell(object, list[i].Name, e)
 			}
 		}
 	}
 }
 
+// waitingEvents say what a container waits for, if that is worth telling.
 func waitingEvents(object *corev1.Pod, s *podstep.ContainerStatus) []event {
 	if s.Waiting == nil {
 		return nil

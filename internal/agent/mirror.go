@@ -73,7 +73,7 @@ func (a *Agent) mirrorChanged(mirror *corev1.Pod) {
 	name := types.NamespacedName{Namespace: mirror.Namespace, Name: mirror.Name}
 	a.mirrors.Add(name)
 	for _, p := range a.roster.named(name, fromFile) {
-		a.reports.Add(p.uid)
+		a.reports.AddAt(p.uid, a.Clock.Now().Add(gathering))
 	}
 }
 

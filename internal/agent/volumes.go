@@ -90,7 +90,9 @@ func (a *Agent) volumesSetUp(ctx context.Context, p *pod, next time.Time, err er
 	p.mu.Unlock()
 	if failed {
 		klog.FromContext(ctx).V(2).Info("Volumes cannot be set up, will be tried again", "pod", klog.KObj(p.current()), "reason", err)
-		a.tell(p.current(), "", warning("FailedMount", err.Error()))
+		for _, each := range split(err) {
+			a.tell(p.current(), "", warning("FailedMount", each.Error()))
+		}
 	}
 	a.steps.Add(p.uid)
 }
@@ -115,4 +117,12 @@ func (a *Agent) tearDown(ctx context.Context, p *pod, forGood bool) (bool, error
 	p.volumes.down, p.volumes.ready = true, false
 	p.mu.Unlock()
 	return true, nil
+}
+
+// split gives the errors that were joined into one.
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }

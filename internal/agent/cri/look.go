@@ -3,6 +3,7 @@ package cri
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -85,14 +86,22 @@ func (r *Runtime) list(ctx context.Context) (inventory, error) {
 	if err != nil {
 		return inventory{}, fmt.Errorf("list sandboxes: %w", plain(err))
 	}
+	return r.inspect(ctx, sandboxes.GetItems(), containers.GetContainers())
+}
+
+// inspect inspects what is not known as it is. What has no pod is not ours: other
+// programs, too, may use the runtime.
+func (r *Runtime) inspect(ctx context.Context, sandboxes []*runtimeapi.PodSandbox, containers []*runtimeapi.Container) (inventory, error) {
+	sandboxes = slices.DeleteFunc(sandboxes, func(s *runtimeapi.PodSandbox) bool { return podOf(s.GetLabels()).UID == "" })
+	containers = slices.DeleteFunc(containers, func(c *runtimeapi.Container) bool { return podOf(c.GetLabels()).UID == "" })
 	r.mu.Lock()
 	before := r.known
 	r.mu.Unlock()
-	looked := make([]*sandboxDetail, len(sandboxes.GetItems()))
-	inspected := make([]*containerDetail, len(containers.GetContainers()))
+	looked := make([]*sandboxDetail, len(sandboxes))
+	inspected := make([]*containerDetail, len(containers))
 	group, inspecting := errgroup.WithContext(ctx)
 	group.SetLimit(inspections)
-	for i, s := range sandboxes.GetItems() {
+	for i, s := range sandboxes {
 		if d := before.sandboxes[s.GetId()]; d != nil && d.state == s.GetState() && d.settled() {
 			looked[i] = d
 			continue
@@ -102,7 +111,7 @@ func (r *Runtime) list(ctx context.Context) (inventory, error) {
 			return err
 		})
 	}
-	for i, c := range containers.GetContainers() {
+	for i, c := range containers {
 		if d := before.containers[c.GetId()]; d != nil && d.state == c.GetState() && d.settled() {
 			inspected[i] = d
 			continue

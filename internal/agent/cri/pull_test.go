@@ -9,6 +9,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -69,32 +71,15 @@ func push(registry http.Handler, image v1.Image, repository, tag string) error {
 		}
 		return nil
 	}
-	blob := func(content []byte) error {
-		return put(http.MethodPost, fmt.Sprintf("/blobs/uploads/?digest=sha256:%x", sha256.Sum256(content)), "application/octet-stream", content)
-	}
-	layers, err := image.Layers()
+	blobs, err := blobsOf(image)
 	if err != nil {
 		return err
 	}
-	for _, layer := range layers {
-		reader, err := layer.Compressed()
-		if err != nil {
+	for _, content := range blobs {
+		path := fmt.Sprintf("/blobs/uploads/?digest=sha256:%x", sha256.Sum256(content))
+		if err := put(http.MethodPost, path, "application/octet-stream", content); err != nil {
 			return err
 		}
-		content, err := io.ReadAll(reader)
-		if err := errors.Join(err, reader.Close()); err != nil {
-			return err
-		}
-		if err := blob(content); err != nil {
-			return err
-		}
-	}
-	config, err := image.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	if err := blob(config); err != nil {
-		return err
 	}
 	manifest, err := image.RawManifest()
 	if err != nil {
@@ -105,6 +90,31 @@ func push(registry http.Handler, image v1.Image, repository, tag string) error {
 		return err
 	}
 	return put(http.MethodPut, "/manifests/"+tag, string(mediaType), manifest)
+}
+
+// blobsOf are the configuration and the layers of an image.
+func blobsOf(image v1.Image) ([][]byte, error) {
+	config, err := image.RawConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	blobs := [][]byte{config}
+	for _, layer := range layers {
+		reader, err := layer.Compressed()
+		if err != nil {
+			return nil, err
+		}
+		content, err := io.ReadAll(reader)
+		if err := errors.Join(err, reader.Close()); err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, content)
+	}
+	return blobs, nil
 }
 
 func TestPullFromARegistry(t *testing.T) {
@@ -149,6 +159,23 @@ func TestOwners(t *testing.T) {
 	}
 	if held, err := l.Look(t.Context()); err != nil || len(held) != 1 {
 		t.Errorf("who has no name sees %+v (%v)", held, err)
+	}
+}
+
+// A pod whose sandbox cannot be made leaves nothing behind.
+func TestNoSandbox(t *testing.T) {
+	l := newLab(t)
+	pod := podOf(t, `{runtimeClassName: nonsense}`)
+	logs := filepath.Join(l.logs, "logs")
+	id, err := l.CreateSandbox(t.Context(), agent.SandboxConfig{Pod: pod, LogDirectory: logs})
+	if id != "" || reasonOf(err) != "FailedCreatePodSandBox" || !strings.HasPrefix(err.Error(), "failed to get sandbox runtime") {
+		t.Errorf("want FailedCreatePodSandBox, not %q and %v", id, err)
+	}
+	if _, err := os.Stat(logs); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder of logs is left over (%v)", err)
+	}
+	if left, err := filepath.Glob("/sys/fs/cgroup/*" + l.options.CgroupRoot + "/pod*"); err != nil || len(left) > 0 {
+		t.Errorf("%v is left over (%v)", left, err)
 	}
 }
 

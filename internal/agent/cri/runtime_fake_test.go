@@ -54,6 +54,9 @@ func TestOnlyWhatChangedIsInspected(t *testing.T) {
 	look("s-c")
 	f.pod("d", ready, running)
 	look("c-d", "s-c", "s-d")
+	// What has no pod is left alone.
+	f.pod("", ready, running)
+	look("s-c")
 	f.set(func(f *fake) { f.sandboxes, f.containers = nil, nil })
 	look()
 	if holdings, err := r.Look(t.Context()); err != nil || len(holdings) != 0 {

@@ -45,9 +45,23 @@ func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig)
 		Config: translated, RuntimeHandler: runtimeHandler(config.Pod),
 	})
 	if err != nil {
+		r.forget(ctx, config)
 		return "", failure(reasonSandbox, err)
 	}
 	return response.GetPodSandboxId(), nil
+}
+
+// forget removes what was made for a sandbox that could not be: nobody else
+// would, if there is no other. A context that is done does not keep it.
+func (r *Runtime) forget(ctx context.Context, config agent.SandboxConfig) {
+	ctx = context.WithoutCancel(ctx)
+	pod := podOf(podLabels(config.Pod, ""))
+	if r.holds(ctx, pod) {
+		return
+	}
+	if err := r.tidy(ctx, pod, config.LogDirectory); err != nil {
+		klog.FromContext(ctx).Error(err, "Something of a sandbox that could not be made is left over", "pod", klog.KObj(config.Pod))
+	}
 }
 
 // runtimeHandler takes the name of the pod's runtime class for that of its handler.
@@ -96,9 +110,14 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, id string) error {
 	if _, err := r.runtime.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id}); err != nil && !isNotFound(err) {
 		return fmt.Errorf("remove sandbox %s: %w", id, plain(err))
 	}
-	pod := podOf(status.GetStatus().GetLabels())
-	if directory := status.GetStatus().GetAnnotations()[logDirectoryAnnotation]; directory != "" {
-		os.Remove(directory) // fails as it should if another sandbox of the pod logs there
+	return r.tidy(ctx, podOf(status.GetStatus().GetLabels()), status.GetStatus().GetAnnotations()[logDirectoryAnnotation])
+}
+
+// tidy removes what a pod without a sandbox needs no more: its control group,
+// and its folder of logs if nothing is in it.
+func (r *Runtime) tidy(ctx context.Context, pod agent.PodName, logs string) error {
+	if logs != "" {
+		os.Remove(logs) // fails as it should if another sandbox of the pod logs there
 	}
 	driver, err := r.cgroupDriver(ctx)
 	if err != nil || driver != driverFiles {

@@ -121,3 +121,48 @@ affinity:
 		t.Errorf("%d tallies are filed by namespace, %d exist", filed, len(c.index.asked))
 	}
 }
+
+// BenchmarkDisplace asks who could leave a node of 110 pods for a daemon pod, among
+// 5,000 nodes: where nobody can move for want of room; where many can, but not
+// enough; and where there is room that nobody may use.
+func BenchmarkDisplace(b *testing.B) {
+	for name, other := range map[string]func(i int) (node, pod string){
+		"full": func(int) (string, string) { return "", "cpu:11" },
+		"almost": func(i int) (string, string) {
+			if i > 4960 {
+				return "", "cpu:10900m"
+			}
+			return "", "cpu:11"
+		},
+		"closed": func(int) (string, string) { return "!key=value:NoSchedule", "cpu:1" },
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := NewCluster()
+			for i := range 5000 {
+				node, pod := "", ""
+				if i > 0 {
+					node, pod = other(i)
+				}
+				n, err := placetest.Node(fmt.Sprintf("w-%d kubernetes.io/hostname=w-%d cpu:11 %s", i, i, node))
+				if err != nil {
+					b.Fatal(err)
+				}
+				c.SetNode(n)
+				if i > 0 {
+					c.Place(ForPod(benchPod(b, fmt.Sprintf("large-%d %s", i, pod))), n.Name)
+				}
+			}
+			for i := range 110 {
+				c.Place(ForPod(benchPod(b, fmt.Sprintf("small-%d app=small cpu:100m", i))), "w-0")
+			}
+			s := ForPod(benchPod(b, "daemon cpu:5 pin:w-0 owner:daemon"))
+			d := c.Schedule(s)
+			b.ReportAllocs()
+			for b.Loop() {
+				if p := c.Displace(s, d, nil); p.Node != "" {
+					b.Fatalf("victims: %v", p.Victims)
+				}
+			}
+		})
+	}
+}

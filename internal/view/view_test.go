@@ -31,6 +31,10 @@ func TestTranscripts(t *testing.T) {
 				return newPod(t, d)
 			case "input":
 				return rolloutInput(t, d)
+			case "step":
+				return stepPod(t, d)
+			case "status":
+				return podStatus(t, d)
 			case "data":
 				data, err := RevisionData(parseDaemonSet(t, d.Input))
 				if err != nil {

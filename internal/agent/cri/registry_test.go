@@ -9,8 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -138,57 +136,5 @@ func TestPullFromARegistry(t *testing.T) {
 	}
 	if got, err := l.ImageID(t.Context(), image); err != nil || got != "" {
 		t.Errorf("it was removed, and there is %q (%v)", got, err)
-	}
-}
-
-// TestOwners has two agents use one runtime.
-func TestOwners(t *testing.T) {
-	l := newLab(t)
-	options := l.options
-	options.Owner = "one"
-	one := &lab{Runtime: client(t, options), options: options, logs: l.logs, image: l.image}
-	options.Owner = "other"
-	other := client(t, options)
-	b := one.open(t, ``)
-	b.start(b.config(0))
-	if held := b.held(t.Context()); len(held.Sandboxes) != 1 || len(held.Containers) != 1 {
-		t.Errorf("its own pod is %+v", held)
-	}
-	if held, err := other.Look(t.Context()); err != nil || len(held) != 0 {
-		t.Errorf("the other sees %+v (%v)", held, err)
-	}
-	if held, err := l.Look(t.Context()); err != nil || len(held) != 1 {
-		t.Errorf("who has no name sees %+v (%v)", held, err)
-	}
-}
-
-// A pod whose sandbox cannot be made leaves nothing behind.
-func TestNoSandbox(t *testing.T) {
-	l := newLab(t)
-	pod := podOf(t, `{runtimeClassName: nonsense}`)
-	logs := filepath.Join(l.logs, "logs")
-	id, err := l.CreateSandbox(t.Context(), agent.SandboxConfig{Pod: pod, LogDirectory: logs})
-	if id != "" || reasonOf(err) != "FailedCreatePodSandBox" || !strings.HasPrefix(err.Error(), "failed to get sandbox runtime") {
-		t.Errorf("want FailedCreatePodSandBox, not %q and %v", id, err)
-	}
-	if _, err := os.Stat(logs); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the folder of logs is left over (%v)", err)
-	}
-	if left, err := filepath.Glob("/sys/fs/cgroup/*" + l.options.CgroupRoot + "/pod*"); err != nil || len(left) > 0 {
-		t.Errorf("%v is left over (%v)", left, err)
-	}
-}
-
-func BenchmarkLook(b *testing.B) {
-	l := newLab(b)
-	for range 20 {
-		box := l.open(b, ``)
-		box.start(box.config(0))
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		if held, err := l.Look(b.Context()); err != nil || len(held) != 20 {
-			b.Fatalf("%d pods (%v)", len(held), err)
-		}
 	}
 }

@@ -19,7 +19,8 @@ import (
 type settings struct {
 	Root, State, Socket   string
 	Snapshotter           string
-	Runc                  string
+	Platform              string
+	Runc, RuncRoot        string
 	CNIBinDir, CNIConfDir string
 	SandboxImage          string
 	RestrictOOMScore      bool
@@ -30,7 +31,9 @@ func newSettings(l layout, programs Programs, m machine) settings {
 	s := settings{
 		Root: l.root, State: l.state, Socket: l.socket,
 		Snapshotter: m.snapshotter,
+		Platform:    "linux/" + m.arch,
 		Runc:        programs.Runc,
+		RuncRoot:    filepath.Join(l.state, "runc"),
 		CNIBinDir:   programs.CNI, CNIConfDir: l.cniConf,
 		SandboxImage:     pause.Image,
 		RestrictOOMScore: !m.sysResource,

@@ -22,9 +22,9 @@ func TestFiles(t *testing.T) {
 		var err error
 		switch d.Cmd {
 		case "config":
-			m := machine{snapshotter: "overlayfs", sysResource: true}
+			m := machine{snapshotter: "overlayfs", sysResource: true, arch: "amd64"}
 			if d.HasArg("poor") {
-				m = machine{snapshotter: "native"}
+				m = machine{snapshotter: "native", arch: "arm64"}
 			}
 			var major int
 			d.ScanArgs(t, "containerd", &major)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ type machine struct {
 	snapshotter string
 	// sysResource says that the OOM score of a process may be lowered.
 	sysResource bool
+	arch        string // in Go's words
 }
 
 func lookAtMachine(root string) (machine, error) {
@@ -25,7 +27,7 @@ func lookAtMachine(root string) (machine, error) {
 	if err != nil {
 		return machine{}, fmt.Errorf("read this process's capabilities: %w", err)
 	}
-	m := machine{snapshotter: "overlayfs", sysResource: hasCapability(string(status), unix.CAP_SYS_RESOURCE)}
+	m := machine{snapshotter: "overlayfs", arch: runtime.GOARCH, sysResource: hasCapability(string(status), unix.CAP_SYS_RESOURCE)}
 	if !canOverlay(root) {
 		m.snapshotter = "native"
 	}

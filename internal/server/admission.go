@@ -42,9 +42,10 @@ func newAdmission(o admissionOptions) (admission.Interface, error) {
 		return nil, fmt.Errorf("set up %s: %w", lifecycle.PluginName, err)
 	}
 	ours, err := plugins.Plugins(plugins.Options{
-		Client:    o.client,
-		Informers: o.informers,
-		Serves:    func(gr schema.GroupResource) bool { return o.served.Store(gr) != nil },
+		Client:      o.client,
+		Informers:   o.informers,
+		Serves:      func(gr schema.GroupResource) bool { return o.served.Store(gr) != nil },
+		MountTokens: true,
 	})
 	if err != nil {
 		return nil, err

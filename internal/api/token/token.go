@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 )
 
@@ -95,7 +95,7 @@ func (i *Issuer) Issue(c Claims) (string, error) {
 			IssuedAt:  jwt.NewNumericDate(c.Issued),
 			NotBefore: jwt.NewNumericDate(c.Issued),
 			ExpiresAt: jwt.NewNumericDate(c.Expires),
-			ID:        uuid.NewString(),
+			ID:        string(uuid.NewUUID()),
 		},
 		Kubernetes: private{Namespace: c.Namespace, Account: c.Account, Pod: c.Pod, Secret: c.Secret, Node: c.Node},
 	}

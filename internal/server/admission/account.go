@@ -2,10 +2,13 @@ package admission
 
 import (
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/api/podrefs"
@@ -56,18 +59,25 @@ func wantsToken(pod *corev1.Pod, account *corev1.ServiceAccount) bool {
 	return ptr.Deref(account.AutomountServiceAccountToken, true)
 }
 
+// tokenVolumeName is the same for all pods of an account, so that the watch cache
+// holds once what the pods of a DaemonSet have in common. Kubernetes draws it.
+func tokenVolumeName(account *corev1.ServiceAccount) string {
+	hash := fnv.New32a()
+	hash.Write([]byte(account.Namespace + "/" + account.Name))
+	// Ten digits, of which the last vary most.
+	digits := fmt.Sprintf("%010d", hash.Sum32())
+	return tokenVolume + rand.SafeEncodeString(digits[len(digits)-5:])
+}
+
 // mountToken mounts the token into every container that has nothing else at its
-// path, and adds the volume unless the pod brings its own.
-func mountToken(pod *corev1.Pod, newName func(base string) string) {
-	name, own := "", false
+// path, and adds the volume, by the given name, unless the pod brings its own.
+func mountToken(pod *corev1.Pod, name string) {
+	own := false
 	for _, v := range pod.Spec.Volumes {
 		if strings.HasPrefix(v.Name, tokenVolume) {
 			name, own = v.Name, true
 			break
 		}
-	}
-	if !own {
-		name = newName(tokenVolume)
 	}
 	mounted := false
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {

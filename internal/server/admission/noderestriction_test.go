@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"slices"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -34,25 +35,61 @@ func podOn(node, name string) *corev1.Pod {
 	return newPod(func(p *corev1.Pod) { p.Name, p.UID, p.Spec.NodeName = name, types.UID("uid-"+name), node })
 }
 
-func TestNodeRestriction(t *testing.T) {
-	mine, other := podOn("a", "mine"), podOn("b", "other")
+var (
+	// mine is on node a, and asks for tokens for two servers.
+	mine  = podOn("a", "mine")
+	other = podOn("b", "other")
+)
 
+func init() {
 	mine.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
 		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: ""}},
 		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault"}}}}}}}
+}
+
+type restrictionTest struct {
+	request request
+	wantErr string
+}
+
+// testRestriction sends requests through NodeRestriction alone. Node a is there,
+// and so are the pods mine and other.
+func testRestriction(t *testing.T, tests map[string]restrictionTest) {
+	t.Helper()
 	c := newChain(t, Options{}, newNode("a", func(n *corev1.Node) { n.UID = "uid-a" }), mine, other)
-	var plugin admission.MutationInterface
-	for _, p := range c.plugins {
-		if p.Name == "NodeRestriction" {
-			plugin = p.Interface.(admission.MutationInterface)
-		}
+	i := slices.Index(pluginNames(c.plugins), "NodeRestriction")
+	plugin := c.plugins[i].Interface.(admission.MutationInterface)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, plugin.Admit(t.Context(), tt.request.attributes(), nil), tt.wantErr)
+		})
 	}
-	none := func(*corev1.Node) {}
-	same := func(*corev1.Pod) {}
-	pod := func(p *corev1.Pod, op admission.Operation) request {
-		return request{resource: "pods", op: op, obj: p, user: "a"}
-	}
-	create := func(change func(*corev1.Pod)) request { return pod(mirrorOn(change), admission.Create) }
+}
+
+func same(*corev1.Pod) {}
+
+func podRequest(p *corev1.Pod, op admission.Operation) request {
+	return request{resource: "pods", op: op, obj: p, user: "a"}
+}
+
+func TestNodesCreateMirrorPods(t *testing.T) {
+	create := func(change func(*corev1.Pod)) request { return podRequest(mirrorOn(change), admission.Create) }
+	testRestriction(t, map[string]restrictionTest{
+		"mirror pod":                    {create(same), ""},
+		"pod that is no mirror":         {create(func(p *corev1.Pod) { p.Annotations = nil }), `pods "p" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "a" can only create mirror pods`},
+		"mirror pod on another node":    {create(func(p *corev1.Pod) { p.Spec.NodeName = "b" }), `pods "p" is forbidden: node "a" can only create pods with spec.nodeName set to itself`},
+		"mirror pod without owner":      {create(func(p *corev1.Pod) { p.OwnerReferences = nil }), `pods "p" is forbidden: node "a" can only create pods with an owner reference set to itself`},
+		"mirror pod with two owners":    {create(func(p *corev1.Pod) { p.OwnerReferences = append(p.OwnerReferences, p.OwnerReferences...) }), `pods "p" is forbidden: node "a" can only create pods with a single owner reference set to itself`},
+		"mirror pod of another owner":   {create(func(p *corev1.Pod) { p.OwnerReferences[0].Name = "b" }), `pods "p" is forbidden: node "a" can only create pods with an owner reference set to itself`},
+		"mirror pod of no controller":   {create(func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil }), `pods "p" is forbidden: node "a" can only create pods with a controller owner reference set to itself`},
+		"mirror pod that blocks":        {create(func(p *corev1.Pod) { p.OwnerReferences[0].BlockOwnerDeletion = ptr.To(true) }), `pods "p" is forbidden: node "a" must not set blockOwnerDeletion on an owner reference`},
+		"mirror pod of a former node":   {create(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" }), `pods "p" is forbidden: node a UID mismatch: expected old got uid-a`},
+		"mirror pod with an account":    {create(func(p *corev1.Pod) { p.Spec.ServiceAccountName = "x" }), `pods "p" is forbidden: node "a" can not create pods that reference serviceaccounts`},
+		"mirror pod with a pull secret": {create(func(p *corev1.Pod) { p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "x"}} }), `pods "p" is forbidden: node "a" can not create pods that reference secrets`},
+	})
+}
+
+func TestNodesChangeTheirPods(t *testing.T) {
 	status := func(old *corev1.Pod, change func(*corev1.Pod)) request {
 		p := old.DeepCopy()
 		change(p)
@@ -62,6 +99,24 @@ func TestNodeRestriction(t *testing.T) {
 		return request{resource: "pods", subresource: "eviction", op: admission.Create, user: "a",
 			obj: &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}}}
 	}
+	testRestriction(t, map[string]restrictionTest{
+		"someone else":              {request{resource: "pods", op: admission.Delete, obj: other}, ""},
+		"another kind":              {request{resource: "services", op: admission.Create, obj: &corev1.Service{}, user: "a"}, ""},
+		"deletion of its pod":       {podRequest(mine, admission.Delete), ""},
+		"deletion of another's pod": {podRequest(other, admission.Delete), `pods "other" is forbidden: node "a" can only delete pods with spec.nodeName set to itself`},
+		"deletion of no pod":        {podRequest(podOn("a", "gone"), admission.Delete), `pod "gone" not found`},
+		"update of a pod":           {podRequest(mine, admission.Update), `pods "mine" is forbidden: unexpected operation "UPDATE", node "a" can only create and delete mirror pods`},
+		"status of its pod":         {status(mine, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), ""},
+		"status of another's pod":   {status(other, same), `pods "other" is forbidden: node "a" can only update pod status for pods with spec.nodeName set to itself`},
+		"status with a label":       {status(mine, func(p *corev1.Pod) { p.Labels = map[string]string{"x": "y"} }), `pods "mine" is forbidden: node "a" cannot update labels through pod status`},
+		"eviction of its pod":       {evict("mine"), ""},
+		"eviction of another's pod": {evict("other"), `pods "other" is forbidden: node a can only evict pods with spec.nodeName set to itself`},
+		"exec":                      {request{resource: "pods", subresource: "exec", op: admission.Create, obj: mine, user: "a"}, `pods "mine" is forbidden: unexpected pod subresource "exec", only 'status' and 'eviction' are allowed`},
+	})
+}
+
+func TestNodesChangeThemselves(t *testing.T) {
+	none := func(*corev1.Node) {}
 	node := func(op admission.Operation, n, old *corev1.Node) request {
 		r := request{resource: "nodes", op: op, obj: n, user: "a"}
 		if old != nil {
@@ -73,10 +128,34 @@ func TestNodeRestriction(t *testing.T) {
 		return node(admission.Update, newNode("a", change), newNode("a", none))
 	}
 	label := func(key string) func(*corev1.Node) { return func(n *corev1.Node) { n.Labels[key] = "x" } }
+	testRestriction(t, map[string]restrictionTest{
+		"itself":                     {node(admission.Create, newNode("a", none), nil), ""},
+		"another node":               {node(admission.Create, newNode("b", none), nil), `nodes "b" is forbidden: node "a" is not allowed to modify node "b"`},
+		"itself with its labels":     {node(admission.Create, newNode("a", label("node.kubernetes.io/x")), nil), ""},
+		"itself with a user's label": {node(admission.Create, newNode("a", label("example.org/x")), nil), ""},
+		"itself with a role":         {node(admission.Create, newNode("a", label("node-role.kubernetes.io/x")), nil), `nodes "a" is forbidden: node "a" is not allowed to set the following labels: node-role.kubernetes.io/x`},
+		"itself with a restriction":  {update(label("node-restriction.kubernetes.io/x")), `nodes "a" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/x`},
+		"itself under a restriction": {update(label("x.node-restriction.kubernetes.io/y")), `nodes "a" is forbidden: is not allowed to modify labels: x.node-restriction.kubernetes.io/y`},
+		"itself with taints, first":  {node(admission.Create, newNode("a", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), nil), ""},
+		"itself with taints, later":  {update(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify taints`},
+		"itself with an owner":       {update(func(n *corev1.Node) { n.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify ownerReferences`},
+		"itself unschedulable":       {update(func(n *corev1.Node) { n.Spec.Unschedulable = true }), ""},
+	})
+}
+
+func TestNodesKeepTheirLease(t *testing.T) {
 	lease := func(namespace, name string) request {
 		return request{resource: "leases.coordination.k8s.io", op: admission.Create, user: "a",
 			obj: &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}}
 	}
+	testRestriction(t, map[string]restrictionTest{
+		"its lease":         {lease("kube-node-lease", "a"), ""},
+		"another's lease":   {lease("kube-node-lease", "b"), `leases.coordination.k8s.io "b" is forbidden: can only access node lease with the same name as the requesting node`},
+		"a lease elsewhere": {lease("ns", "a"), `leases.coordination.k8s.io "a" is forbidden: can only access leases in the "kube-node-lease" system namespace`},
+	})
+}
+
+func TestNodesGetTokensForTheirPods(t *testing.T) {
 	token := func(ref *authenticationv1.BoundObjectReference, audiences ...string) request {
 		return request{resource: "serviceaccounts", subresource: "token", op: admission.Create, user: "a",
 			obj: &authenticationv1.TokenRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "default"},
@@ -85,48 +164,7 @@ func TestNodeRestriction(t *testing.T) {
 	to := func(name, uid string) *authenticationv1.BoundObjectReference {
 		return &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: name, UID: types.UID("uid-" + uid)}
 	}
-
-	for name, tt := range map[string]struct {
-		request request
-		wantErr string
-	}{
-		"someone else":                     {request{resource: "pods", op: admission.Delete, obj: other}, ""},
-		"another kind":                     {request{resource: "services", op: admission.Create, obj: &corev1.Service{}, user: "a"}, ""},
-		"mirror pod":                       {create(same), ""},
-		"pod that is no mirror":            {create(func(p *corev1.Pod) { p.Annotations = nil }), `pods "p" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "a" can only create mirror pods`},
-		"mirror pod on another node":       {create(func(p *corev1.Pod) { p.Spec.NodeName = "b" }), `pods "p" is forbidden: node "a" can only create pods with spec.nodeName set to itself`},
-		"mirror pod without owner":         {create(func(p *corev1.Pod) { p.OwnerReferences = nil }), `pods "p" is forbidden: node "a" can only create pods with an owner reference set to itself`},
-		"mirror pod with two owners":       {create(func(p *corev1.Pod) { p.OwnerReferences = append(p.OwnerReferences, p.OwnerReferences...) }), `pods "p" is forbidden: node "a" can only create pods with a single owner reference set to itself`},
-		"mirror pod of another owner":      {create(func(p *corev1.Pod) { p.OwnerReferences[0].Name = "b" }), `pods "p" is forbidden: node "a" can only create pods with an owner reference set to itself`},
-		"mirror pod of no controller":      {create(func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil }), `pods "p" is forbidden: node "a" can only create pods with a controller owner reference set to itself`},
-		"mirror pod that blocks":           {create(func(p *corev1.Pod) { p.OwnerReferences[0].BlockOwnerDeletion = ptr.To(true) }), `pods "p" is forbidden: node "a" must not set blockOwnerDeletion on an owner reference`},
-		"mirror pod of a former node":      {create(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" }), `pods "p" is forbidden: node a UID mismatch: expected old got uid-a`},
-		"mirror pod with an account":       {create(func(p *corev1.Pod) { p.Spec.ServiceAccountName = "x" }), `pods "p" is forbidden: node "a" can not create pods that reference serviceaccounts`},
-		"mirror pod with a pull secret":    {create(func(p *corev1.Pod) { p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "x"}} }), `pods "p" is forbidden: node "a" can not create pods that reference secrets`},
-		"deletion of its pod":              {pod(mine, admission.Delete), ""},
-		"deletion of another's pod":        {pod(other, admission.Delete), `pods "other" is forbidden: node "a" can only delete pods with spec.nodeName set to itself`},
-		"deletion of no pod":               {pod(podOn("a", "gone"), admission.Delete), `pod "gone" not found`},
-		"update of a pod":                  {pod(mine, admission.Update), `pods "mine" is forbidden: unexpected operation "UPDATE", node "a" can only create and delete mirror pods`},
-		"status of its pod":                {status(mine, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), ""},
-		"status of another's pod":          {status(other, same), `pods "other" is forbidden: node "a" can only update pod status for pods with spec.nodeName set to itself`},
-		"status with a label":              {status(mine, func(p *corev1.Pod) { p.Labels = map[string]string{"x": "y"} }), `pods "mine" is forbidden: node "a" cannot update labels through pod status`},
-		"eviction of its pod":              {evict("mine"), ""},
-		"eviction of another's pod":        {evict("other"), `pods "other" is forbidden: node a can only evict pods with spec.nodeName set to itself`},
-		"exec":                             {request{resource: "pods", subresource: "exec", op: admission.Create, obj: mine, user: "a"}, `pods "mine" is forbidden: unexpected pod subresource "exec", only 'status' and 'eviction' are allowed`},
-		"itself":                           {node(admission.Create, newNode("a", none), nil), ""},
-		"another node":                     {node(admission.Create, newNode("b", none), nil), `nodes "b" is forbidden: node "a" is not allowed to modify node "b"`},
-		"itself with its labels":           {node(admission.Create, newNode("a", label("node.kubernetes.io/x")), nil), ""},
-		"itself with a user's label":       {node(admission.Create, newNode("a", label("example.org/x")), nil), ""},
-		"itself with a role":               {node(admission.Create, newNode("a", label("node-role.kubernetes.io/x")), nil), `nodes "a" is forbidden: node "a" is not allowed to set the following labels: node-role.kubernetes.io/x`},
-		"itself with a restriction":        {update(label("node-restriction.kubernetes.io/x")), `nodes "a" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/x`},
-		"itself under a restriction":       {update(label("x.node-restriction.kubernetes.io/y")), `nodes "a" is forbidden: is not allowed to modify labels: x.node-restriction.kubernetes.io/y`},
-		"itself with taints, first":        {node(admission.Create, newNode("a", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), nil), ""},
-		"itself with taints, later":        {update(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify taints`},
-		"itself with an owner":             {update(func(n *corev1.Node) { n.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify ownerReferences`},
-		"itself unschedulable":             {update(func(n *corev1.Node) { n.Spec.Unschedulable = true }), ""},
-		"its lease":                        {lease("kube-node-lease", "a"), ""},
-		"another's lease":                  {lease("kube-node-lease", "b"), `leases.coordination.k8s.io "b" is forbidden: can only access node lease with the same name as the requesting node`},
-		"a lease elsewhere":                {lease("ns", "a"), `leases.coordination.k8s.io "a" is forbidden: can only access leases in the "kube-node-lease" system namespace`},
+	testRestriction(t, map[string]restrictionTest{
 		"token for its pod":                {token(to("mine", "mine")), ""},
 		"token for an audience of the pod": {token(to("mine", "mine"), "vault"), ""},
 		"token for another audience":       {token(to("mine", "mine"), "bank"), `serviceaccounts "default" is forbidden: audience "bank" not found in pod spec volume, system:node:a is not authorized to request tokens for this audience`},
@@ -136,11 +174,7 @@ func TestNodeRestriction(t *testing.T) {
 		"token for a pod of that name":     {token(to("mine", "old")), `serviceaccounts "default" is forbidden: the UID in the bound object reference (uid-old) does not match the UID in record. The object might have been deleted and then recreated`},
 		"token for another's pod":          {token(to("other", "other")), `serviceaccounts "default" is forbidden: node requested token bound to a pod scheduled on a different node`},
 		"token for no pod":                 {token(to("gone", "x")), `pod "gone" not found`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			wantError(t, plugin.Admit(t.Context(), tt.request.attributes(), nil), tt.wantErr)
-		})
-	}
+	})
 }
 
 func TestClaimsAreReportedOn(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 )
@@ -23,7 +22,6 @@ type serviceAccount struct {
 	client      kubernetes.Interface
 	accounts    corelisters.ServiceAccountLister
 	mountTokens bool
-	newName     func(base string) string
 }
 
 // awaitDefault paces the wait for the account named default, which a controller
@@ -41,7 +39,6 @@ func newServiceAccount(o Options) *serviceAccount {
 		client:      o.Client,
 		accounts:    o.Informers.Core().V1().ServiceAccounts().Lister(),
 		mountTokens: o.MountTokens,
-		newName:     names.SimpleNameGenerator.GenerateName,
 	}
 }
 
@@ -57,7 +54,7 @@ func (p *serviceAccount) Admit(ctx context.Context, a admission.Attributes, _ ad
 	}
 	addPullSecrets(pod, account)
 	if p.mountTokens && wantsToken(pod, account) {
-		mountToken(pod, p.newName)
+		mountToken(pod, tokenVolumeName(account))
 	}
 	return nil
 }

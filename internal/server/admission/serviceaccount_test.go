@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,24 +116,39 @@ func TestMountToken(t *testing.T) {
 	at := func(name string) corev1.VolumeMount {
 		return corev1.VolumeMount{Name: name, ReadOnly: true, MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"}
 	}
-	named := func(base string) string { return base + "abcde" }
+	const name = "kube-api-access-abcde"
 
 	pod := newPod(func(p *corev1.Pod) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "i", VolumeMounts: []corev1.VolumeMount{at("mine")}}}
 	})
-	mountToken(pod, named)
+	mountToken(pod, name)
 	wantSame(t, pod.Spec.InitContainers[0].VolumeMounts, []corev1.VolumeMount{at("mine")})
 	wantSame(t, pod.Spec.Containers[0].VolumeMounts, []corev1.VolumeMount{at("kube-api-access-abcde")})
 	wantSame(t, pod.Spec.Volumes, []corev1.Volume{{Name: "kube-api-access-abcde", VolumeSource: corev1.VolumeSource{Projected: tokenSource()}}})
 
 	brought := newPod(func(p *corev1.Pod) { p.Spec.Volumes = []corev1.Volume{{Name: "kube-api-access-own"}} })
-	mountToken(brought, named)
+	mountToken(brought, name)
 	wantSame(t, brought.Spec.Containers[0].VolumeMounts, []corev1.VolumeMount{at("kube-api-access-own")})
 	wantSame(t, len(brought.Spec.Volumes), 1)
 
 	covered := newPod(func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{at("mine")} })
-	mountToken(covered, named)
+	mountToken(covered, name)
 	wantSame(t, len(covered.Spec.Volumes), 0)
+}
+
+// Pods of one account are alike, so that they can share memory.
+func TestTokenVolumeName(t *testing.T) {
+	names := map[string]string{}
+	for _, account := range []string{"default", "agent", "robot"} {
+		name := tokenVolumeName(newAccount(account))
+		if !regexp.MustCompile("^kube-api-access-[a-z0-9]{5}$").MatchString(name) || name != tokenVolumeName(newAccount(account)) {
+			t.Errorf("%s: %s", account, name)
+		}
+		if other := names[name]; other != "" {
+			t.Errorf("%s and %s: %s", account, other, name)
+		}
+		names[name] = account
+	}
 }
 
 func TestMountTokensIsAnOption(t *testing.T) {

@@ -75,6 +75,92 @@ func onA() *corev1.Pod {
 	return pod
 }
 
+const (
+	yes        = "yes"
+	noRelation = "no relationship found between node 'a' and this object"
+)
+
+// answers are what node a may do, while the pod of onA is bound to it, and why
+// not what it may not.
+var answers = map[string]string{
+	"get secrets ns/pull":                           yes,
+	"list secrets ns/pull":                          yes,
+	"watch secrets ns/pull":                         yes,
+	"get secrets ns/other":                          noRelation,
+	"get secrets other/pull":                        noRelation,
+	"get secrets ns/coveted":                        noRelation,
+	"list secrets ns/":                              "No Object name found",
+	"list secrets":                                  "can only read namespaced object of this type",
+	"update secrets ns/pull":                        "can only read resources of this type",
+	"get secrets/x ns/pull":                         "cannot read subresource",
+	"get configmaps ns/map":                         yes,
+	"get configmaps ns/pull":                        noRelation,
+	"get persistentvolumeclaims ns/claim":           yes,
+	"list persistentvolumeclaims ns/claim":          "can only get individual resources of this type",
+	"get persistentvolumeclaims/x ns/claim":         "cannot get subresource",
+	"update persistentvolumeclaims/status ns/claim": yes,
+	"get persistentvolumeclaims/status ns/claim":    "can only get/update/patch this type",
+	"get serviceaccounts ns/account":                yes,
+	"get serviceaccounts ns/other":                  noRelation,
+	"create serviceaccounts/token ns/account":       yes,
+	"create serviceaccounts/token ns/other":         noRelation,
+	"create serviceaccounts/token ns/":              "can only create tokens for individual service accounts",
+	"create serviceaccounts/x ns/account":           "can only create token subresource of serviceaccount",
+	"delete serviceaccounts ns/account":             "can only create tokens for individual service accounts",
+
+	"create nodes":         yes,
+	"update nodes b":       yes, // refused by NodeRestriction
+	"get nodes a":          yes,
+	"watch nodes a":        yes,
+	"get nodes b":          "node 'a' cannot read 'b', only its own Node object",
+	"list nodes":           "node 'a' cannot read all nodes, only its own Node object",
+	"delete nodes a":       "",
+	"patch nodes/status a": yes,
+	"get nodes/status a":   "",
+	"create nodes/proxy a": "",
+
+	"get pods ns/p":                          yes,
+	"get pods ns/mirror":                     yes,
+	"get pods ns/other":                      noRelation,
+	"list pods":                              "can only list/watch pods with spec.nodeName field selector",
+	"list pods ?spec.nodeName=a":             yes,
+	"watch pods ns/ ?spec.nodeName=a":        yes,
+	"list pods ?spec.nodeName=b":             "can only list/watch pods with spec.nodeName field selector",
+	"list pods ?spec.nodeName!=a":            "can only list/watch pods with spec.nodeName field selector",
+	"list pods ns/p":                         yes,
+	"watch pods ns/other":                    noRelation,
+	"create pods ns/":                        yes,
+	"delete pods ns/other":                   yes, // refused by NodeRestriction
+	"update pods ns/p":                       "",
+	"deletecollection pods ?spec.nodeName=a": "",
+	"update pods/status ns/p":                yes,
+	"create pods/eviction ns/p":              yes,
+	"create pods/exec ns/p":                  "",
+	"get pods/log ns/p":                      "",
+
+	"create leases.coordination.k8s.io kube-node-lease/":  yes,
+	"update leases.coordination.k8s.io kube-node-lease/a": yes,
+	"update leases.coordination.k8s.io kube-node-lease/b": "can only access node lease with the same name as the requesting node",
+	"update leases.coordination.k8s.io ns/a":              `can only access leases in the "kube-node-lease" system namespace`,
+	"list leases.coordination.k8s.io kube-node-lease/":    "can only get, create, update, patch, or delete a node lease",
+	"create csinodes.storage.k8s.io":                      yes,
+	"get csinodes.storage.k8s.io a":                       yes,
+	"get csinodes.storage.k8s.io b":                       "can only access CSINode with the same name as the requesting node",
+	"list csinodes.storage.k8s.io":                        "can only get, create, update, patch, or delete a CSINode",
+	"get csinodes.storage.k8s.io/x a":                     "cannot authorize CSINode subresources",
+
+	"list services":                                    yes,
+	"create events ns/":                                yes,
+	"patch events.events.k8s.io ns/e":                  yes,
+	"delete events ns/e":                               "",
+	"watch runtimeclasses.node.k8s.io":                 yes,
+	"create tokenreviews.authentication.k8s.io":        yes,
+	"create subjectaccessreviews.authorization.k8s.io": yes,
+	"list daemonsets.apps":                             "",
+	"list namespaces":                                  "",
+	"get /metrics":                                     "",
+}
+
 func TestAuthorize(t *testing.T) {
 	g := NewGraph()
 	g.Set(onA())
@@ -84,86 +170,7 @@ func TestAuthorize(t *testing.T) {
 	g.Set(mirror)
 	a := NewAuthorizer(g)
 
-	const unrelated = "no relationship found between node 'a' and this object"
-	const yes = "yes"
-	for what, want := range map[string]string{
-		"get secrets ns/pull":                           yes,
-		"list secrets ns/pull":                          yes,
-		"watch secrets ns/pull":                         yes,
-		"get secrets ns/other":                          unrelated,
-		"get secrets other/pull":                        unrelated,
-		"get secrets ns/coveted":                        unrelated,
-		"list secrets ns/":                              "No Object name found",
-		"list secrets":                                  "can only read namespaced object of this type",
-		"update secrets ns/pull":                        "can only read resources of this type",
-		"get secrets/x ns/pull":                         "cannot read subresource",
-		"get configmaps ns/map":                         yes,
-		"get configmaps ns/pull":                        unrelated,
-		"get persistentvolumeclaims ns/claim":           yes,
-		"list persistentvolumeclaims ns/claim":          "can only get individual resources of this type",
-		"get persistentvolumeclaims/x ns/claim":         "cannot get subresource",
-		"update persistentvolumeclaims/status ns/claim": yes,
-		"get persistentvolumeclaims/status ns/claim":    "can only get/update/patch this type",
-		"get serviceaccounts ns/account":                yes,
-		"get serviceaccounts ns/other":                  unrelated,
-		"create serviceaccounts/token ns/account":       yes,
-		"create serviceaccounts/token ns/other":         unrelated,
-		"create serviceaccounts/token ns/":              "can only create tokens for individual service accounts",
-		"create serviceaccounts/x ns/account":           "can only create token subresource of serviceaccount",
-		"delete serviceaccounts ns/account":             "can only create tokens for individual service accounts",
-
-		"create nodes":         yes,
-		"update nodes b":       yes, // refused by NodeRestriction
-		"get nodes a":          yes,
-		"watch nodes a":        yes,
-		"get nodes b":          "node 'a' cannot read 'b', only its own Node object",
-		"list nodes":           "node 'a' cannot read all nodes, only its own Node object",
-		"delete nodes a":       "",
-		"patch nodes/status a": yes,
-		"get nodes/status a":   "",
-		"create nodes/proxy a": "",
-
-		"get pods ns/p":                          yes,
-		"get pods ns/mirror":                     yes,
-		"get pods ns/other":                      unrelated,
-		"list pods":                              "can only list/watch pods with spec.nodeName field selector",
-		"list pods ?spec.nodeName=a":             yes,
-		"watch pods ns/ ?spec.nodeName=a":        yes,
-		"list pods ?spec.nodeName=b":             "can only list/watch pods with spec.nodeName field selector",
-		"list pods ?spec.nodeName!=a":            "can only list/watch pods with spec.nodeName field selector",
-		"list pods ns/p":                         yes,
-		"watch pods ns/other":                    unrelated,
-		"create pods ns/":                        yes,
-		"delete pods ns/other":                   yes, // refused by NodeRestriction
-		"update pods ns/p":                       "",
-		"deletecollection pods ?spec.nodeName=a": "",
-		"update pods/status ns/p":                yes,
-		"create pods/eviction ns/p":              yes,
-		"create pods/exec ns/p":                  "",
-		"get pods/log ns/p":                      "",
-
-		"create leases.coordination.k8s.io kube-node-lease/":  yes,
-		"update leases.coordination.k8s.io kube-node-lease/a": yes,
-		"update leases.coordination.k8s.io kube-node-lease/b": "can only access node lease with the same name as the requesting node",
-		"update leases.coordination.k8s.io ns/a":              `can only access leases in the "kube-node-lease" system namespace`,
-		"list leases.coordination.k8s.io kube-node-lease/":    "can only get, create, update, patch, or delete a node lease",
-		"create csinodes.storage.k8s.io":                      yes,
-		"get csinodes.storage.k8s.io a":                       yes,
-		"get csinodes.storage.k8s.io b":                       "can only access CSINode with the same name as the requesting node",
-		"list csinodes.storage.k8s.io":                        "can only get, create, update, patch, or delete a CSINode",
-		"get csinodes.storage.k8s.io/x a":                     "cannot authorize CSINode subresources",
-
-		"list services":                                    yes,
-		"create events ns/":                                yes,
-		"patch events.events.k8s.io ns/e":                  yes,
-		"delete events ns/e":                               "",
-		"watch runtimeclasses.node.k8s.io":                 yes,
-		"create tokenreviews.authentication.k8s.io":        yes,
-		"create subjectaccessreviews.authorization.k8s.io": yes,
-		"list daemonsets.apps":                             "",
-		"list namespaces":                                  "",
-		"get /metrics":                                     "",
-	} {
+	for what, want := range answers {
 		t.Run(what, func(t *testing.T) {
 			decision, reason, err := a.Authorize(t.Context(), ask(t, User("a"), what))
 			if decision == authorizer.DecisionAllow && err == nil {

@@ -34,7 +34,9 @@ type Agent struct {
 	steps   *loop.Loop[types.UID]
 	reports *loop.Loop[types.UID]
 	mirrors *loop.Loop[types.NamespacedName]
-	synced  cache.DoneChecker
+	// prepulls fetch images for pods to come.
+	prepulls *prepulls
+	synced   cache.DoneChecker
 	// scheme is how IDs of containers are prefixed.
 	scheme string
 
@@ -60,6 +62,7 @@ func New(options Options) (*Agent, error) {
 	a.steps = loop.New(loop.Options[types.UID]{Name: "pods", Workers: stepWorkers, Step: a.Step, Clock: a.Clock})
 	a.reports = loop.New(loop.Options[types.UID]{Name: "pod statuses", Workers: reportWorkers, Step: a.StepReport, Clock: a.Clock, MaxPause: maxReportPause})
 	a.mirrors = loop.New(loop.Options[types.NamespacedName]{Name: "mirror pods", Workers: mirrorWorkers, Step: a.StepMirror, Clock: a.Clock})
+	a.prepulls = newPrepulls(a)
 	registration, err := a.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { a.podSeen(nil, object.(*corev1.Pod)) },
 		UpdateFunc: func(old, object any) { a.podSeen(old.(*corev1.Pod), object.(*corev1.Pod)) },
@@ -88,6 +91,7 @@ func (a *Agent) Run(ctx context.Context) {
 	parts.Go(func() { a.sweepVolumes(ctx) })
 	parts.Go(func() { a.reports.Run(ctx) })
 	parts.Go(func() { a.mirrors.Run(ctx) })
+	parts.Go(func() { a.prepulls.loop.Run(ctx) })
 	a.steps.Run(ctx)
 	a.work.Wait()
 }
@@ -186,6 +190,7 @@ func (a *Agent) podSeen(old, object *corev1.Pod) {
 	}
 	if a.roster.put(object, fromAPI) != nil {
 		a.steps.Add(object.UID)
+		a.prepulls.seen(object)
 	}
 }
 

@@ -92,6 +92,11 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 		w.volumes.mu.Unlock()
 	case "objects-changed":
 		w.agent.ObjectsChanged(w.api.get(name()).UID)
+	case "annotate":
+		key, value, _ := strings.Cut(strings.TrimSpace(d.Input), " ")
+		w.api.annotate(name(), key, value)
+	case "condition":
+		return w.condition(name(), corev1.PodConditionType(arg(1)))
 	case "status":
 		return w.status(name())
 	case "holdings":
@@ -144,6 +149,16 @@ func probeResult(t *testing.T, d *datadriven.TestData) podstep.ProbeResult {
 		}
 	}
 	return r
+}
+
+// condition is one condition of a pod, as the API has it.
+func (w *world) condition(name types.NamespacedName, kind corev1.PodConditionType) string {
+	for _, c := range w.api.get(name).Status.Conditions {
+		if c.Type == kind {
+			return fmt.Sprintf("%s %s %s\n", c.Status, c.Reason, c.Message)
+		}
+	}
+	return "none\n"
 }
 
 // status is what the API has of a pod.

@@ -87,6 +87,15 @@ func (s *api) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 	return s.store(pod, true), nil
 }
 
+// annotate changes an annotation of a pod, as its controller may.
+func (s *api) annotate(name types.NamespacedName, key, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.pods[name].DeepCopy()
+	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, key, value)
+	s.store(changed, false)
+}
+
 func (s *api) UpdatePodStatus(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -115,6 +115,7 @@ func (a *Agent) writeStatus(ctx context.Context, p *pod, r *report, object *core
 	status := view.PodStatus(view.PodReport{
 		Pod: object, Generation: min(r.generation, object.Generation), Status: r.status,
 		Images: imagesOf(r.holding), PodIPs: sandboxIPs(r.holding), HostIPs: a.hostIPs(),
+		Others:  a.prepulls.conditions(p.uid),
 		Runtime: a.scheme, Now: a.Clock.Now(),
 	})
 	if equality.Semantic.DeepEqual(object.Status, status) {

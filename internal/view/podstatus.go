@@ -20,6 +20,8 @@ type PodReport struct {
 	// Generation is that of the spec which was acted upon.
 	Generation int64
 	Status     podstep.Status
+	// Others are conditions beside those of the Status, to be set like these.
+	Others []corev1.PodCondition
 	// Images are those of containers in the runtime, by the container's ID there.
 	Images map[string]ContainerImage
 	// PodIPs have the main one first; with none, what was reported before stays.
@@ -101,13 +103,22 @@ func (r *PodReport) conditions() []corev1.PodCondition {
 		}))
 	}
 	own = append(own, r.condition(corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}))
+	others := make([]corev1.PodCondition, 0, len(r.Others))
+	for _, c := range r.Others {
+		others = append(others, r.condition(c))
+	}
 	var out []corev1.PodCondition
 	for _, c := range r.Pod.Status.Conditions {
-		if !slices.ContainsFunc(own, func(o corev1.PodCondition) bool { return o.Type == c.Type }) {
+		same := func(o corev1.PodCondition) bool { return o.Type == c.Type }
+		if i := slices.IndexFunc(others, same); i >= 0 {
+			c = others[i] // in its place
+			others = slices.Delete(others, i, i+1)
+		}
+		if !slices.ContainsFunc(own, same) {
 			out = append(out, c)
 		}
 	}
-	return append(out, own...)
+	return append(append(out, others...), own...)
 }
 
 func holds(b bool) corev1.ConditionStatus {

@@ -36,7 +36,9 @@ type ImporterConfig struct {
 type Importer struct {
 	config ImporterConfig
 	loader loader
-	ready  chan struct{}
+
+	ready      chan struct{}
+	closeReady func() // may be called again
 
 	mu    sync.Mutex
 	shelf shelf
@@ -61,11 +63,16 @@ func (c *Containerd) Importer(dir string) *Importer {
 }
 
 func newImporter(config ImporterConfig, l loader) *Importer {
-	return &Importer{config: config, loader: l, ready: make(chan struct{}), shelf: shelf{}}
+	ready := make(chan struct{})
+	return &Importer{
+		config: config, loader: l, shelf: shelf{},
+		ready: ready, closeReady: sync.OnceFunc(func() { close(ready) }),
+	}
 }
 
 // Ready is closed once all archives that were there when Run began have been
-// imported or have failed once. Pods that start earlier may miss their images.
+// imported or have failed once, and when Run ends. Pods that start earlier may
+// miss their images.
 func (i *Importer) Ready() <-chan struct{} { return i.ready }
 
 // Failures tells why archives could not be imported, by file name.
@@ -98,6 +105,7 @@ func (i *Importer) Images() []string {
 // Run imports until ctx is done. It returns early only if there is no use in
 // going on: the runtime cannot import, or the folder cannot be watched.
 func (i *Importer) Run(ctx context.Context) error {
+	defer i.closeReady()
 	if err := os.MkdirAll(i.config.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the folder of image archives: %w", err)
 	}
@@ -198,11 +206,7 @@ func (i *Importer) noteReady() {
 			return
 		}
 	}
-	select {
-	case <-i.ready:
-	default:
-		close(i.ready)
-	}
+	i.closeReady()
 }
 
 // importOne imports one archive and notes how that went.

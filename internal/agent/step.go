@@ -188,6 +188,7 @@ func (a *Agent) forget(p *pod) {
 		return // the API's object is still to be deleted
 	}
 	a.roster.drop(p)
+	a.prepulls.loop.Add(p.uid) // and what was fetched for its successor
 	if p.source == fromFile {
 		a.mirrors.Add(p.name())
 		a.staticChanged() // another of its name may have waited

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/component-helpers/node/util"
 
+	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/machine"
@@ -136,8 +137,10 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 	a.broadcaster = record.NewBroadcaster()
 	a.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
 	a.recorder = a.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: a.cfg.Node.Name})
+	settings := a.cfg.Node
+	settings.Features = agent.Features
 	a.record, err = node.New(node.Options{
-		Settings: a.cfg.Node, Client: a.client, Runtime: a.runtime, Recorder: a.recorder, Keep: a.importedImages,
+		Settings: settings, Client: a.client, Runtime: a.runtime, Recorder: a.recorder, Keep: a.importedImages,
 	})
 	if err != nil {
 		return err

@@ -24,10 +24,6 @@ import (
 	"github.com/garrison-project/garrison/internal/loop"
 )
 
-// FeaturesAnnotation lists, on a Node, what its agent can do beyond what any
-// kubelet can, separated by commas.
-const FeaturesAnnotation = "garrison.dev/agent-features"
-
 const (
 	// lookInterval is how often the machine is looked at; what has changed is
 	// reported at once.
@@ -71,7 +67,7 @@ type Settings struct {
 	// Labels and Taints are given to a Node that does not exist yet.
 	Labels map[string]string
 	Taints []corev1.Taint
-	// Features are what the agent can do, for FeaturesAnnotation.
+	// Features are what the agent can do, for prepull.FeaturesAnnotation.
 	Features string
 	// PodCIDR is the range of the pods' addresses, empty if the cluster hands it
 	// out. It is written to a Node that does not exist yet.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
+	"github.com/garrison-project/garrison/internal/prepull"
 )
 
 // outpost is a machine with a runtime, both as the test wants them.
@@ -181,7 +182,7 @@ func TestRegistration(t *testing.T) {
 				t.Errorf("label %s is %q, want %q", name, node.Labels[name], value)
 			}
 		}
-		if node.Annotations[FeaturesAnnotation] != "telling" || len(node.Spec.Taints) != 1 || !isReady(&node.Status) {
+		if node.Annotations[prepull.FeaturesAnnotation] != "telling" || len(node.Spec.Taints) != 1 || !isReady(&node.Status) {
 			t.Errorf("annotations %v, taints %v, ready %v", node.Annotations, node.Spec.Taints, isReady(&node.Status))
 		}
 		if told := o.told(); told != "Starting NodeHasSufficientMemory NodeHasNoDiskPressure NodeHasSufficientPID NodeReady" {

@@ -18,6 +18,8 @@ import (
 	"k8s.io/component-helpers/apimachinery/lease"
 	"k8s.io/component-helpers/node/util"
 	"k8s.io/klog/v2"
+
+	"github.com/garrison-project/garrison/internal/prepull"
 )
 
 const (
@@ -183,7 +185,7 @@ func (n *Node) blank() *corev1.Node {
 	}
 	maps.Copy(node.Labels, n.Settings.Labels)
 	if n.Settings.Features != "" {
-		node.Annotations = map[string]string{FeaturesAnnotation: n.Settings.Features}
+		node.Annotations = map[string]string{prepull.FeaturesAnnotation: n.Settings.Features}
 	}
 	if n.Settings.PodCIDR != "" {
 		node.Spec.PodCIDR, node.Spec.PodCIDRs = n.Settings.PodCIDR, []string{n.Settings.PodCIDR}
@@ -200,10 +202,10 @@ func (n *Node) reconcile(ctx context.Context, existing *corev1.Node) error {
 			labels[name] = value
 		}
 	}
-	if existing.Annotations[FeaturesAnnotation] != n.Settings.Features {
-		annotations[FeaturesAnnotation] = n.Settings.Features
+	if existing.Annotations[prepull.FeaturesAnnotation] != n.Settings.Features {
+		annotations[prepull.FeaturesAnnotation] = n.Settings.Features
 		if n.Settings.Features == "" {
-			annotations[FeaturesAnnotation] = nil
+			annotations[prepull.FeaturesAnnotation] = nil
 		}
 	}
 	if len(labels) == 0 && len(annotations) == 0 {

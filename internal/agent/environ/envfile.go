@@ -1,6 +1,7 @@
 package environ
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -10,49 +11,68 @@ import (
 // with #. As in a shell, NAME= 'value' leaves the variable empty. What follows the
 // variable is not looked at.
 func fromFile(text, name string) (value string, found bool, err error) {
-	invalid := func(line int, what string) error {
-		return fmt.Errorf("invalid environment variable format at line %d: %s", line, what)
-	}
-	for line := 1; text != ""; line++ {
-		var current string
-		current, text, _ = strings.Cut(text, "\n")
-		current = strings.TrimLeft(strings.TrimSuffix(current, "\r"), " \t")
-		if current == "" || current[0] == '#' {
+	for f := (&envFile{rest: text}); f.rest != ""; {
+		line := strings.TrimLeft(f.next(), " \t")
+		if line == "" || line[0] == '#' {
 			continue
 		}
-		key, rest, ok := strings.Cut(current, "=")
-		switch {
-		case !ok:
-			return "", false, invalid(line, "missing '='")
-		case strings.TrimSpace(key) == "":
-			return "", false, invalid(line, "empty variable name")
-		case strings.TrimSpace(key) != key:
-			return "", false, invalid(line, "whitespace before '=' is not allowed")
-		case strings.TrimLeft(rest, " \t") != rest:
-			if key == name {
-				return "", true, nil
-			}
-			continue
-		case !strings.HasPrefix(rest, "'"):
-			return "", false, invalid(line, "value must be enclosed in single quotes")
+		began := f.line
+		key, value, err := f.assignment(line)
+		if errors.Is(err, errUnclosed) {
+			return "", false, fmt.Errorf("invalid environment variable format starting at line %d: %w", began, err)
 		}
-		began := line
-		rest = rest[1:]
-		for !strings.Contains(rest, "'") {
-			if text == "" {
-				return "", false, fmt.Errorf("invalid environment variable format starting at line %d: unclosed single quote", began)
-			}
-			current, text, _ = strings.Cut(text, "\n")
-			rest += "\n" + strings.TrimSuffix(current, "\r")
-			line++
-		}
-		value, after, _ := strings.Cut(rest, "'")
-		if after = strings.TrimLeft(after, " \t"); after != "" && after[0] != '#' {
-			return "", false, invalid(line, "unexpected content after closing quote")
+		if err != nil {
+			return "", false, fmt.Errorf("invalid environment variable format at line %d: %w", f.line, err)
 		}
 		if key == name {
 			return value, true, nil
 		}
 	}
 	return "", false, nil
+}
+
+// envFile is what is left of an environment file; line is the number of the last
+// one that was read.
+type envFile struct {
+	rest string
+	line int
+}
+
+func (f *envFile) next() string {
+	var line string
+	line, f.rest, _ = strings.Cut(f.rest, "\n")
+	f.line++
+	return strings.TrimSuffix(line, "\r")
+}
+
+var errUnclosed = errors.New("unclosed single quote")
+
+// assignment reads the assignment that a line begins, and further lines if its
+// value has them.
+func (f *envFile) assignment(line string) (key, value string, err error) {
+	key, rest, ok := strings.Cut(line, "=")
+	switch {
+	case !ok:
+		return "", "", errors.New("missing '='")
+	case strings.TrimSpace(key) == "":
+		return "", "", errors.New("empty variable name")
+	case strings.TrimSpace(key) != key:
+		return "", "", errors.New("whitespace before '=' is not allowed")
+	case strings.TrimLeft(rest, " \t") != rest:
+		return key, "", nil
+	case !strings.HasPrefix(rest, "'"):
+		return "", "", errors.New("value must be enclosed in single quotes")
+	}
+	rest = rest[1:]
+	for !strings.Contains(rest, "'") {
+		if f.rest == "" {
+			return "", "", errUnclosed
+		}
+		rest += "\n" + f.next()
+	}
+	value, after, _ := strings.Cut(rest, "'")
+	if after = strings.TrimLeft(after, " \t"); after != "" && after[0] != '#' {
+		return "", "", errors.New("unexpected content after closing quote")
+	}
+	return key, value, nil
 }

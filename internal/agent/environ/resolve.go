@@ -44,7 +44,8 @@ type Files interface {
 // Env gives the environment, each name once: envFrom in its order and by key,
 // then env in its order, then those of services that are not set otherwise.
 func Env(ctx context.Context, in Input) ([]agent.EnvVar, error) {
-	g := gathering{in: &in, values: map[string]string{}, services: serviceVariables(in.Pod, in.Services)}
+	services := serviceVariables(in.Pod, in.Services)
+	g := gathering{in: &in, values: map[string]string{}, ofServices: among(services)}
 	for i := range in.Container.EnvFrom {
 		if err := g.importAll(ctx, &in.Container.EnvFrom[i]); err != nil {
 			return nil, err
@@ -60,11 +61,11 @@ func Env(ctx context.Context, in Input) ([]agent.EnvVar, error) {
 			g.set(v.Name, value)
 		}
 	}
-	out := make([]agent.EnvVar, 0, len(g.order)+len(g.services))
+	out := make([]agent.EnvVar, 0, len(g.order)+len(services))
 	for _, name := range g.order {
 		out = append(out, agent.EnvVar{Name: name, Value: g.values[name]})
 	}
-	for _, v := range g.services {
+	for _, v := range services {
 		if _, taken := g.values[v.Name]; !taken {
 			out = append(out, v)
 		}
@@ -74,10 +75,10 @@ func Env(ctx context.Context, in Input) ([]agent.EnvVar, error) {
 
 // gathering is the variables of one container so far.
 type gathering struct {
-	in       *Input
-	values   map[string]string
-	order    []string // of values, by first appearance
-	services []agent.EnvVar
+	in         *Input
+	values     map[string]string
+	order      []string // of values, by first appearance
+	ofServices lookup
 }
 
 func (g *gathering) set(name, value string) {
@@ -92,7 +93,7 @@ func (g *gathering) find(name string) (string, bool) {
 	if value, found := g.values[name]; found {
 		return value, true
 	}
-	return among(g.services)(name)
+	return g.ofServices(name)
 }
 
 // importAll sets all that a ConfigMap or Secret has.

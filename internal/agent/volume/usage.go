@@ -57,18 +57,11 @@ func measure(ctx context.Context, dir string) (Usage, error) {
 	if err := unix.Statfs(dir, &whole); err != nil {
 		return Usage{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	out := Usage{
-		Memory:     whole.Type == unix.TMPFS_MAGIC || whole.Type == unix.HUGETLBFS_MAGIC,
-		Capacity:   int64(whole.Blocks) * whole.Bsize,
-		Available:  int64(whole.Bavail) * whole.Bsize,
-		Inodes:     int64(whole.Files),
-		InodesFree: int64(whole.Ffree),
-	}
 	var top unix.Stat_t
 	if err := unix.Lstat(dir, &top); err != nil {
 		return Usage{}, &os.PathError{Op: "lstat", Path: dir, Err: err}
 	}
-	counted := map[uint64]bool{} // files of several names
+	sum := sum{device: top.Dev, linked: map[uint64]bool{}}
 	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -83,18 +76,38 @@ func measure(ctx context.Context, dir string) (Usage, error) {
 		if err != nil {
 			return err
 		}
-		stat := info.Sys().(*syscall.Stat_t)
-		switch {
-		case stat.Dev != top.Dev && entry.IsDir():
-			return fs.SkipDir // another file system is mounted there
-		case stat.Nlink > 1 && !entry.IsDir() && counted[stat.Ino]:
-			return nil
-		case stat.Nlink > 1 && !entry.IsDir():
-			counted[stat.Ino] = true
-		}
-		out.Used += stat.Blocks * 512 // the unit of st_blocks, whatever the file system's
-		out.InodesUsed++
-		return nil
+		return sum.add(info)
 	})
-	return out, err
+	return Usage{
+		Used:       sum.bytes,
+		InodesUsed: sum.inodes,
+		Memory:     whole.Type == unix.TMPFS_MAGIC || whole.Type == unix.HUGETLBFS_MAGIC,
+		Capacity:   int64(whole.Blocks) * whole.Bsize,
+		Available:  int64(whole.Bavail) * whole.Bsize,
+		Inodes:     int64(whole.Files),
+		InodesFree: int64(whole.Ffree),
+	}, err
+}
+
+// sum adds up what files of one device take, each once whatever its names.
+type sum struct {
+	device        uint64
+	linked        map[uint64]bool // inodes of files with several names
+	bytes, inodes int64
+}
+
+func (s *sum) add(info fs.FileInfo) error {
+	stat := info.Sys().(*syscall.Stat_t)
+	if info.IsDir() && stat.Dev != s.device {
+		return fs.SkipDir // another file system is mounted there
+	}
+	if !info.IsDir() && stat.Nlink > 1 {
+		if s.linked[stat.Ino] {
+			return nil
+		}
+		s.linked[stat.Ino] = true
+	}
+	s.bytes += stat.Blocks * 512 // the unit of st_blocks, whatever the file system's
+	s.inodes++
+	return nil
 }

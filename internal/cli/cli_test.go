@@ -175,6 +175,7 @@ func TestUpChecksItsFlags(t *testing.T) {
 		"--simulate-nodes=-1":             "--simulate-nodes must not be negative",
 		"--simulate-nodes=100001":         "--simulate-nodes must be at most 100000",
 		"--node-monitor-grace-period=-1s": "--node-monitor-grace-period must be positive",
+		"--service-account-issuer=x":      `--service-account-issuer: "x" is not a URL such as https://kubernetes.default.svc`,
 		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
 		"--v=-1":                          "-v must not be negative",
 		"--cluster-cidr=everywhere":       `--cluster-cidr: "everywhere" is not a range of addresses such as 10.88.0.0/16`,

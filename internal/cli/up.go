@@ -19,6 +19,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/cluster"
 	"github.com/garrison-project/garrison/internal/controller/nodeipam"
+	"github.com/garrison-project/garrison/internal/server"
 )
 
 const (
@@ -41,6 +42,7 @@ type upFlags struct {
 	port          int
 	kubeconfigOut string
 	etcdServers   []string
+	issuer        string
 	simulateNodes int
 	grace         time.Duration
 	controllers   []string
@@ -108,6 +110,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.port, "port", defaultPort, "port to listen on; 0 picks a free one")
 	flags.StringVar(&f.kubeconfigOut, "kubeconfig-out", "", "file to write the admin's kubeconfig to (default "+adminKubeconfig+" in the data directory)")
 	flags.StringSliceVar(&f.etcdServers, "etcd-servers", nil, "URLs of an etcd to use instead of the embedded one")
+	flags.StringVar(&f.issuer, "service-account-issuer", server.DefaultServiceAccountIssuer, "URL that the tokens of service accounts name as their issuer")
 	flags.IntVar(&f.simulateNodes, "simulate-nodes", 0, "number of nodes without machines to create")
 	flags.StringVar(&f.clusterCIDR, "cluster-cidr", nodeipam.DefaultClusterCIDR.String(), "range of addresses of all pods, of which each node gets a part")
 	flags.DurationVar(&f.grace, "node-monitor-grace-period", defaultGrace, "how long a node may be silent before it counts as unreachable")
@@ -163,6 +166,9 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 			return none, usagef("--etcd-servers: %q is not a URL such as http://127.0.0.1:2379", server)
 		}
 	}
+	if u, err := url.Parse(f.issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return none, usagef("--service-account-issuer: %q is not a URL such as %s", f.issuer, server.DefaultServiceAccountIssuer)
+	}
 	controllers, err := cluster.ParseSelection(f.controllers)
 	if err != nil {
 		return none, usagef("--controllers: %w", err)
@@ -188,6 +194,7 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 		Port:                   f.port,
 		KubeconfigOut:          f.kubeconfigOut,
 		EtcdServers:            f.etcdServers,
+		ServiceAccountIssuer:   f.issuer,
 		SimulateNodes:          f.simulateNodes,
 		NodeMonitorGracePeriod: f.grace,
 		ClusterCIDR:            pods,

@@ -23,7 +23,10 @@ type Config struct {
 	Port          int      // 0 picks a free one
 	KubeconfigOut string   // file for the admin's kubeconfig, by default in DataDir
 	EtcdServers   []string // URLs; none: etcd runs in this process
-	SimulateNodes int      // nodes to create at start, unless they exist
+	// ServiceAccountIssuer is the issuer that tokens name, a URL; by default that
+	// of Kubernetes.
+	ServiceAccountIssuer string
+	SimulateNodes        int // nodes to create at start, unless they exist
 	// NodeMonitorGracePeriod is how long a node may be silent before it counts
 	// as unreachable; by default what Kubernetes has.
 	NodeMonitorGracePeriod time.Duration
@@ -70,11 +73,12 @@ func Run(ctx context.Context, cfg Config, ready func(*Cluster)) error {
 // runs until Stop; ctx bounds the start alone.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	s, err := server.Start(ctx, server.Config{
-		DataDir:       cfg.DataDir,
-		BindAddress:   cfg.BindAddress,
-		Port:          cfg.Port,
-		EtcdServers:   cfg.EtcdServers,
-		KubeconfigOut: cfg.KubeconfigOut,
+		DataDir:              cfg.DataDir,
+		BindAddress:          cfg.BindAddress,
+		Port:                 cfg.Port,
+		EtcdServers:          cfg.EtcdServers,
+		KubeconfigOut:        cfg.KubeconfigOut,
+		ServiceAccountIssuer: cfg.ServiceAccountIssuer,
 	})
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w: end that process, or choose another data directory", err)

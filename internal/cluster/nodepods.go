@@ -16,8 +16,25 @@ import (
 	"github.com/garrison-project/garrison/internal/agent/machine"
 	"github.com/garrison-project/garrison/internal/agent/objects"
 	"github.com/garrison-project/garrison/internal/agent/probe"
+	"github.com/garrison-project/garrison/internal/agent/static"
 	"github.com/garrison-project/garrison/internal/agent/volume"
 )
+
+// podInformer follows the pods of the node.
+func (a *nodeAgent) podInformer() (cache.SharedIndexInformer, error) {
+	informer := coreinformers.NewFilteredPodInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.cfg.Node.Name).String()
+	})
+	return informer, informer.SetTransform(withoutManagers)
+}
+
+// serviceInformer follows the services of the cluster, for the environment of
+// containers and for the address of the API server.
+func (a *nodeAgent) serviceInformer() (cache.SharedIndexInformer, error) {
+	informer := coreinformers.NewServiceInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	a.services, a.servicesKnown = corelisters.NewServiceLister(informer.GetIndexer()), informer.HasSynced
+	return informer, informer.SetTransform(withoutManagers)
+}
 
 // podParts makes the parts that run pods.
 func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
@@ -25,19 +42,21 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	pods := coreinformers.NewFilteredPodInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.cfg.Node.Name).String()
-	})
-	services := coreinformers.NewServiceInformer(a.client, metav1.NamespaceAll, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	for _, informer := range []cache.SharedIndexInformer{pods, services} {
-		if err := informer.SetTransform(withoutManagers); err != nil {
-			return nil, err
-		}
+	pods, err := a.podInformer()
+	if err != nil {
+		return nil, err
 	}
-	a.services, a.servicesKnown = corelisters.NewServiceLister(services.GetIndexer()), services.HasSynced
+	services, err := a.serviceInformer()
+	if err != nil {
+		return nil, err
+	}
 	var loop *agent.Agent
 	a.objects = objects.New(context.WithoutCancel(ctx), objects.Options{Client: a.client, Changed: func(uid types.UID) { loop.ObjectsChanged(uid) }})
 	volumes, err := volume.New(volume.Options{Directory: a.cfg.podsFolder(), Objects: a.objects, Node: a.record.Current})
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := static.New(static.Options{Directory: a.cfg.ManifestFolder, NodeName: a.cfg.Node.Name})
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +69,11 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 		},
 		Pods: pods, Node: a.record.Current, Runtime: a.runtime, Volumes: volumes,
 		Environment: &environ.Resolver{
-			Node: a.record.Current, Services: a.services, ServicesSynced: services.HasSynced,
+			Node: a.record.Current, Services: a.services, ServicesSynced: a.servicesKnown,
 			Objects: a.objects, Files: volumes,
 		},
 		Prober: prober, Hooks: probe.NewHooks(a.runtime, a.recorder),
-		Writer: a.writer, Recorder: a.recorder, Objects: a.objects,
+		Writer: a.writer, Recorder: a.recorder, Objects: a.objects, Static: manifests,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("put the agent together: %w", err)

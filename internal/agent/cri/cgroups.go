@@ -134,7 +134,7 @@ func (c cgroups) write(group string, limits *runtimeapi.LinuxContainerResources)
 }
 
 func (c cgroups) writeUnified(group string, limits *runtimeapi.LinuxContainerResources) error {
-	if err := put(filepath.Join(c.mount, path.Dir(group), "cgroup.subtree_control"), "+cpu +memory +pids"); err != nil {
+	if err := put(filepath.Join(c.mount, path.Dir(group), "cgroup.subtree_control"), "+cpu +memory"); err != nil {
 		return err
 	}
 	quota, memory := "max", "max"

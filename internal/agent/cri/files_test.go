@@ -132,7 +132,7 @@ func TestControlFiles(t *testing.T) {
 		}},
 		{true, limits, map[string]string{
 			"g/pod/cpu.weight": "20", "g/pod/cpu.max": "50000 100000", "g/pod/memory.max": "1048576",
-			"cgroup.subtree_control": "+cpu +memory +pids", "g/cgroup.subtree_control": "+cpu +memory +pids",
+			"cgroup.subtree_control": "+cpu +memory", "g/cgroup.subtree_control": "+cpu +memory",
 		}},
 		{true, &runtimeapi.LinuxContainerResources{CpuShares: 2}, map[string]string{
 			"g/pod/cpu.weight": "1", "g/pod/cpu.max": "max 100000", "g/pod/memory.max": "max",

@@ -19,12 +19,14 @@ func testTerminationMessage(t *testing.T, l *lab) {
 		{terminationMessagePath: /tmp/message},
 		{terminationMessagePolicy: FallbackToLogsOnError},
 		{terminationMessagePolicy: FallbackToLogsOnError},
-		{}]}`)
+		{},
+		{terminationMessagePolicy: FallbackToLogsOnError}]}`)
 	for i, test := range []struct{ does, want string }{
 		{"printf early >/tmp/message; printf late >>/tmp/message; exit 1", "earlylate"},
 		{"echo out; echo more; exit 1", "out\nmore\n"},
 		{"echo out; exit 0", ""},
 		{"seq 3000 >/dev/termination-log", last(seq(3000), 4096)},
+		{"printf unfinished; exit 1", "unfinished"},
 	} {
 		c := b.ended(b.start(b.config(i, "sh", "-c", test.does)))
 		if c.Message != test.want {

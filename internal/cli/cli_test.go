@@ -192,7 +192,7 @@ func TestUpChecksItsFlags(t *testing.T) {
 }
 
 func TestUpConfig(t *testing.T) {
-	flags := &upFlags{bindAddress: "::1", port: 0, etcdServers: []string{"https://db:2379"}, simulateNodes: 3, grace: time.Minute, clusterCIDR: "10.9.0.0/16", noAgent: true}
+	flags := &upFlags{bindAddress: "::1", port: 0, etcdServers: []string{"https://db:2379"}, issuer: "https://tokens", simulateNodes: 3, grace: time.Minute, clusterCIDR: "10.9.0.0/16", noAgent: true}
 	got, err := flags.config("relative")
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestUpConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := cluster.Config{
-		DataDir: filepath.Join(here, "relative"), BindAddress: "::1", EtcdServers: []string{"https://db:2379"},
+		DataDir: filepath.Join(here, "relative"), BindAddress: "::1", EtcdServers: []string{"https://db:2379"}, ServiceAccountIssuer: "https://tokens",
 		SimulateNodes: 3, NodeMonitorGracePeriod: time.Minute, ClusterCIDR: netip.MustParsePrefix("10.9.0.0/16"),
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -10,7 +10,29 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
+
+// setUpHostPath checks a host path until it was as it should be.
+func (m *Manager) setUpHostPath(uid types.UID, v *corev1.Volume) error {
+	m.mu.Lock()
+	done := m.checked[uid].Has(v.Name)
+	m.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := checkHostPath(v.HostPath); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.checked[uid] == nil {
+		m.checked[uid] = sets.New[string]()
+	}
+	m.checked[uid].Insert(v.Name)
+	return nil
+}
 
 // checkHostPath sees to it that the path is of the type that is wanted. It makes
 // what may be made; what is there is left as it is.

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 
 	"github.com/garrison-project/garrison/internal/agent"
@@ -34,8 +36,16 @@ type Options struct {
 	RecursiveReadOnly bool
 }
 
-// Manager makes and removes the volumes of pods. It keeps no state but the files.
-type Manager struct{ options Options }
+// Manager makes and removes the volumes of pods.
+type Manager struct {
+	options Options
+
+	mu sync.Mutex
+	// checked are the host paths of each pod that were found to be as they should
+	// be. What becomes of them later is not the pod's failure to start. All other
+	// state is in the files.
+	checked map[types.UID]sets.Set[string]
+}
 
 var _ agent.Volumes = (*Manager)(nil)
 
@@ -59,7 +69,7 @@ func New(options Options) (*Manager, error) {
 		return nil, fmt.Errorf("find the folder of pods: %w", err)
 	}
 	options.Directory = directory
-	return &Manager{options}, nil
+	return &Manager{options: options, checked: map[types.UID]sets.Set[string]{}}, nil
 }
 
 // SetUpError tells which volume cannot be had.
@@ -102,7 +112,7 @@ func (m *Manager) SetUp(ctx context.Context, pod *corev1.Pod) (time.Time, error)
 func (m *Manager) setUp(ctx context.Context, pod *corev1.Pod, v *corev1.Volume) (next time.Time, err error) {
 	switch {
 	case v.HostPath != nil:
-		return next, checkHostPath(v.HostPath)
+		return next, m.setUpHostPath(pod.UID, v)
 	case pluginOf(v) == "":
 		return next, fmt.Errorf("volumes of kind %s are not supported on this node", kindOf(v.VolumeSource))
 	}
@@ -147,6 +157,9 @@ func (m *Manager) TearDown(_ context.Context, uid types.UID, forGood bool) error
 	if err != nil {
 		return err
 	}
+	m.mu.Lock()
+	delete(m.checked, uid)
+	m.mu.Unlock()
 	if err := detachAll(folder); err != nil {
 		return fmt.Errorf("unmount volumes of pod %s: %w", uid, err)
 	}

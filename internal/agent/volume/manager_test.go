@@ -442,6 +442,7 @@ func TestHostPathTypes(t *testing.T) {
 				want = fmt.Sprintf("MountVolume.SetUp failed for volume %q : hostPath type check failed: %s is not %s", "host", path, k.what)
 			}
 			got := ""
+			b.restart()
 			if _, err := b.SetUp(t.Context(), podWith(hostPath(path, k.kind))); err != nil {
 				got = err.Error()
 			}
@@ -450,12 +451,15 @@ func TestHostPathTypes(t *testing.T) {
 			}
 		}
 	}
+	b.restart()
 	made := filepath.Join(dir, "made/deep")
 	b.setUp(podWith(hostPath(made, corev1.HostPathDirectoryOrCreate)))
+	b.restart()
 	b.setUp(podWith(hostPath(made+"/file", corev1.HostPathFileOrCreate)))
 	if got := access(t, made) + ", " + access(t, made+"/file"); got != "drwxr-xr-x 0 0, -rw-r--r-- 0 0" {
 		t.Errorf("made: %s", got)
 	}
+	b.restart()
 	_, err := b.SetUp(t.Context(), podWith(hostPath(dir+"/../host/dir", corev1.HostPathUnset)))
 	if err == nil || !strings.Contains(err.Error(), "must not contain '..'") {
 		t.Errorf("back-steps: %v", err)
@@ -463,6 +467,33 @@ func TestHostPathTypes(t *testing.T) {
 	b.tearDown()
 	if got := read1(t, filepath.Join(dir, "file")); got != "text" {
 		t.Errorf("the file has %q", got)
+	}
+}
+
+// A pod that runs is not told again and again that its host path has gone; one that
+// starts is.
+func TestHostPathsAreCheckedBeforeAPodStarts(t *testing.T) {
+	b := newBench(t)
+	path := filepath.Join(b.dir, "host")
+	pod := podWith(hostPath(path, corev1.HostPathFile))
+	fails := func() bool {
+		_, err := b.SetUp(t.Context(), pod)
+		return err != nil
+	}
+	if !fails() {
+		t.Error("a missing file was not noticed")
+	}
+	write1(t, path, "")
+	if fails() {
+		t.Error("the file was not noticed")
+	}
+	must(t, os.Remove(path))
+	if fails() {
+		t.Error("the file was checked again")
+	}
+	b.tearDown()
+	if !fails() {
+		t.Error("the file was not checked for a pod that starts")
 	}
 }
 

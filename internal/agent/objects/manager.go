@@ -16,7 +16,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// patience is how long a caller waits for the first answer about an object.
+// patience is how long a caller waits for the first answer about an object, and
+// for a token.
 const patience = 10 * time.Second
 
 // Options are what a Manager works with.

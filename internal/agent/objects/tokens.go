@@ -74,6 +74,8 @@ func (m *Manager) Token(ctx context.Context, pod *corev1.Pod, wish TokenWish) (T
 }
 
 func (m *Manager) request(ctx context.Context, pod *corev1.Pod, wish TokenWish) (Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	spec := authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: wish.ExpirationSeconds,
 		BoundObjectRef: &authenticationv1.BoundObjectReference{

@@ -25,11 +25,12 @@ func normalize(image string) (string, error) {
 	return named.String(), nil
 }
 
-// ImageID implements agent.Runtime.
+// ImageID implements agent.Runtime. What cannot be a name is not present; who
+// wants to pull it learns why.
 func (r *Runtime) ImageID(ctx context.Context, image string) (string, error) {
 	name, err := normalize(image)
 	if err != nil {
-		return "", err
+		return "", nil
 	}
 	found, err := r.image(ctx, name)
 	return found.GetId(), err

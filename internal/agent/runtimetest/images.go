@@ -29,6 +29,9 @@ func testImages(t *testing.T, env Env) {
 	if id, err := env.Runtime.ImageID(t.Context(), env.Missing); err != nil || id != "" {
 		t.Errorf("want no ID of a missing image, not %q (%v)", id, err)
 	}
+	if id, err := env.Runtime.ImageID(t.Context(), "No Name"); err != nil || id != "" {
+		t.Errorf("want no ID of what is no name, not %q (%v)", id, err)
+	}
 	if err := env.Runtime.RemoveImage(t.Context(), "sha256:0000000000000000000000000000000000000000000000000000000000000000"); err != nil {
 		t.Errorf("remove an image that is not there: %v", err)
 	}

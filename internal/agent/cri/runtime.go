@@ -36,6 +36,9 @@ type Options struct {
 	LinksDirectory string
 	// SeccompDirectory has the profiles that pods name.
 	SeccompDirectory string
+	// RuntimeHandler gives the handler of a runtime class. Without it the handler
+	// is taken to be called as the class.
+	RuntimeHandler func(ctx context.Context, class string) (string, error)
 }
 
 // Runtime is a container runtime behind a socket.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/agent"
 )
@@ -32,6 +33,10 @@ func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig)
 	if err != nil {
 		return "", failure(reasonSandbox, err)
 	}
+	handler, err := r.handler(ctx, config.Pod)
+	if err != nil {
+		return "", failure(reasonSandbox, err)
+	}
 	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
 		return "", failure(reasonSandbox, err)
 	}
@@ -41,9 +46,7 @@ func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig)
 			klog.FromContext(ctx).Error(err, "Cannot limit a pod as a whole", "pod", klog.KObj(config.Pod))
 		}
 	}
-	response, err := r.runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{
-		Config: translated, RuntimeHandler: runtimeHandler(config.Pod),
-	})
+	response, err := r.runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: translated, RuntimeHandler: handler})
 	if err != nil {
 		r.forget(ctx, config)
 		return "", failure(reasonSandbox, err)
@@ -64,12 +67,17 @@ func (r *Runtime) forget(ctx context.Context, config agent.SandboxConfig) {
 	}
 }
 
-// runtimeHandler takes the name of the pod's runtime class for that of its handler.
-func runtimeHandler(pod *corev1.Pod) string {
-	if pod.Spec.RuntimeClassName == nil {
-		return ""
+// handler is that of the pod's runtime class; empty is the runtime's default.
+func (r *Runtime) handler(ctx context.Context, pod *corev1.Pod) (string, error) {
+	class := pod.Spec.RuntimeClassName
+	if class == nil || *class == "" || r.options.RuntimeHandler == nil {
+		return ptr.Deref(class, ""), nil
 	}
-	return *pod.Spec.RuntimeClassName
+	handler, err := r.options.RuntimeHandler(ctx, *class)
+	if err != nil {
+		return "", fmt.Errorf("look up runtime class %s: %w", *class, err)
+	}
+	return handler, nil
 }
 
 // machine says what is needed to translate a pod.

@@ -144,10 +144,14 @@ func TestOwners(t *testing.T) {
 // A pod whose sandbox cannot be made leaves nothing behind.
 func TestNoSandbox(t *testing.T) {
 	l := newLab(t)
+	options := l.options
+	options.RuntimeHandler = func(_ context.Context, class string) (string, error) { return class + "-handler", nil }
+	l.Runtime = client(t, options)
 	pod := podOf(t, `{runtimeClassName: nonsense}`)
 	logs := filepath.Join(l.logs, "logs")
 	id, err := l.CreateSandbox(t.Context(), agent.SandboxConfig{Pod: pod, LogDirectory: logs})
-	if id != "" || reasonOf(err) != "FailedCreatePodSandBox" || !strings.HasPrefix(err.Error(), "failed to get sandbox runtime") {
+	if id != "" || reasonOf(err) != "FailedCreatePodSandBox" || !strings.HasPrefix(err.Error(), "failed to get sandbox runtime") ||
+		!strings.Contains(err.Error(), "nonsense-handler") {
 		t.Errorf("want FailedCreatePodSandBox, not %q and %v", id, err)
 	}
 	if _, err := os.Stat(logs); !errors.Is(err, os.ErrNotExist) {

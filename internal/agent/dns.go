@@ -45,19 +45,14 @@ type dnsSettings struct {
 	domain  string
 }
 
-// formDNS forms the DNS of a pod, and says what is wrong with it.
+// formDNS forms the DNS of a pod, and says what is wrong with it. Where the cluster
+// has no servers that is not worth telling of each pod: it is how it was set up.
 func formDNS(object *corev1.Pod, s dnsSettings) (DNS, []event) {
-	var complaints []event
 	config := s.machine
 	switch {
 	case object.Spec.DNSPolicy == corev1.DNSNone:
 		config = DNS{}
-	case !asksCluster(object):
-	case len(s.servers) == 0:
-		complaints = append(complaints, warning("MissingClusterDNS", fmt.Sprintf(
-			"pod: %q. kubelet does not have ClusterDNS IP configured and cannot create Pod using %q policy. Falling back to %q policy.",
-			fmt.Sprintf("%s_%s(%s)", object.Name, object.Namespace, object.UID), corev1.DNSClusterFirst, corev1.DNSDefault)))
-	default:
+	case asksCluster(object) && len(s.servers) > 0:
 		config.Servers, config.Options = s.servers, clusterOptions
 		if s.domain != "" {
 			config.Searches = unique([]string{object.Namespace + ".svc." + s.domain, "svc." + s.domain, s.domain}, config.Searches)
@@ -68,8 +63,7 @@ func formDNS(object *corev1.Pod, s dnsSettings) (DNS, []event) {
 		config.Searches = unique(config.Searches, own.Searches)
 		config.Options = mergeOptions(config.Options, own.Options)
 	}
-	config, exceeded := limitDNS(config)
-	return config, append(complaints, exceeded...)
+	return limitDNS(config)
 }
 
 // asksCluster tells whether a pod wants the cluster's servers.

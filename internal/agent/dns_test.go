@@ -54,7 +54,7 @@ func TestFormDNS(t *testing.T) {
 		"there, too, if it says so":     {corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirstWithHostNet, HostNetwork: true}, cluster, cluster10, ""},
 		"the machine's":                 {corev1.PodSpec{DNSPolicy: corev1.DNSDefault}, cluster, machineDNS, ""},
 		"none":                          {corev1.PodSpec{DNSPolicy: corev1.DNSNone, DNSConfig: config}, cluster, DNS{config.Nameservers, config.Searches, []string{"ndots:2", "edns0"}}, ""},
-		"without servers":               {corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst}, dnsSettings{machine: machineDNS, domain: "cluster.local"}, machineDNS, "MissingClusterDNS"},
+		"without servers":               {corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst}, dnsSettings{machine: machineDNS, domain: "cluster.local"}, machineDNS, ""},
 		"with configuration of its own": {corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst, DNSConfig: config}, cluster, DNS{[]string{"10.0.0.10", "1.2.3.4"}, append(cluster10.Searches[:4:4], "own.example"), []string{"ndots:2", "edns0"}}, ""},
 		"too many servers":              {corev1.PodSpec{DNSPolicy: corev1.DNSNone, DNSConfig: &corev1.PodDNSConfig{Nameservers: []string{"1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"}}}, cluster, DNS{Servers: []string{"1.1.1.1", "1.1.1.2", "1.1.1.3"}}, "DNSConfigForming"},
 	} {

@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,7 +36,12 @@ func TestFiles(t *testing.T) {
 			for _, cidr := range d.CmdArgs[0].Vals {
 				ranges = append(ranges, netip.MustParsePrefix(cidr))
 			}
-			out, err = podNetwork(l, ranges, d.HasArg("dropped"))
+			out, err = podNetwork(l, ranges)
+			for _, r := range ranges {
+				for _, chain := range l.chains(r) {
+					out = fmt.Appendf(out, "\n%s %s\n  %s", chain.Table, chain.Name, strings.Join(chain.Rules, "\n  "))
+				}
+			}
 		}
 		if err != nil {
 			t.Fatal(err)

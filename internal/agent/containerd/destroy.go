@@ -35,8 +35,8 @@ func (c *Containerd) Destroy(ctx context.Context) error {
 	for _, dir := range dirs {
 		errs = append(errs, unmountBelow(dir))
 	}
+	errs = append(errs, c.removeNetwork(ctx))
 	if c.config.CNIConfDir == "" {
-		errs = append(errs, removeBridge(l.bridge))
 		dirs = append(dirs, filepath.Dir(l.cniData))
 		results, err := filepath.Glob(filepath.Join("/var/lib/cni/results", l.network+"-*"))
 		errs = append(errs, err)

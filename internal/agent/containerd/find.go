@@ -23,8 +23,8 @@ type Needs struct {
 // Programs are what a node runs pods with, as absolute paths.
 type Programs struct {
 	Containerd, Ctr, Shim, Runc string
-	// IPTables is what the plugins of our pod network call; empty with a foreign
-	// network on a machine without it.
+	// IPTables is what our pod network is made with; empty with a foreign network
+	// on a machine without it.
 	IPTables string
 	// CNI is the folder with the plugins.
 	CNI string
@@ -33,9 +33,8 @@ type Programs struct {
 var (
 	programDirs = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 	pluginDirs  = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"}
-	// plugins are those of our pod network; firewall is taken only where the
-	// machine does not forward packets by itself.
-	plugins = []string{"loopback", "bridge", "host-local", "portmap", "firewall"}
+	// plugins are those of our pod network.
+	plugins = []string{"loopback", "bridge", "host-local", "portmap"}
 )
 
 // MissingError says which programs a machine lacks, and what to install.

@@ -36,7 +36,7 @@ func TestFindNamesAllThatIsMissing(t *testing.T) {
 	_, put := onlyIn(t)
 	_, err := Find(Needs{})
 	const all = "to run pods this machine lacks containerd, ctr, containerd-shim-runc-v2, runc, " +
-		"the CNI plugins loopback, bridge, host-local, portmap, firewall, iptables: install what has them, " +
+		"the CNI plugins loopback, bridge, host-local, portmap, iptables: install what has them, " +
 		"on Debian and Ubuntu with: apt-get install containerd runc containernetworking-plugins iptables"
 	if err == nil || err.Error() != all {
 		t.Errorf("got  %v\nwant %s", err, all)
@@ -46,7 +46,7 @@ func TestFindNamesAllThatIsMissing(t *testing.T) {
 	if _, err = Find(Needs{}); !errors.As(err, &missing) {
 		t.Fatalf("got %v", err)
 	}
-	if want := []string{"runc", "the CNI plugins portmap, firewall"}; !slices.Equal(missing.Programs, want) {
+	if want := []string{"runc", "the CNI plugins portmap"}; !slices.Equal(missing.Programs, want) {
 		t.Errorf("got programs %q, want %q", missing.Programs, want)
 	}
 	if want := []string{"runc", "containernetworking-plugins"}; !slices.Equal(missing.Packages, want) {

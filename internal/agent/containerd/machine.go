@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -90,15 +89,4 @@ func enableForwarding(ranges []netip.Prefix) error {
 		}
 	}
 	return nil
-}
-
-// forwardingDropped says whether the machine drops forwarded packets that no
-// rule accepts, as one with Docker does.
-func forwardingDropped(iptables string) (bool, error) {
-	out, err := exec.Command(iptables, "-S", "FORWARD").Output()
-	if err != nil {
-		return false, fmt.Errorf("ask iptables whether packets are forwarded: %w", err)
-	}
-	policy, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSpace(policy) != "-P FORWARD ACCEPT", nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,11 +141,20 @@ func TestForwardingIsAllowed(t *testing.T) {
 	here, there := newClient(t, endpoint(one)), newClient(t, endpoint(two))
 	here.awaitNetwork()
 	there.awaitNetwork()
-	server, _ := here.run(work{name: "server", command: []string{"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp"}})
+	server, _ := here.run(work{name: "server", port: freePort(t), command: []string{"sh", "-c", "echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp"}})
 	_, visitor := there.run(work{name: "visitor"})
 	ip := here.ip(server)
-	// Their network must be taken down where it is, before its namespace is gone.
+	// Their network must be taken down where it is, before its namespace is gone;
+	// and it can be, also after somebody flushed all rules.
 	t.Cleanup(func() {
+		for _, table := range []string{"nat", "filter"} {
+			for _, verb := range []string{"-F", "-X"} {
+				flush := exec.Command("nsenter", "--net", "--target", strconv.Itoa(owner.Process.Pid), "iptables", "-t", table, verb)
+				if out, err := flush.CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+			}
+		}
 		here.removePods()
 		there.removePods()
 	})

@@ -50,6 +50,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		Authorizer:    may.all,
 		Rules:         may.rules,
 	})
+	if err := s.serveConnections(may.all); err != nil {
+		return err
+	}
 	admit, err := newAdmission(admissionOptions{s.client, s.informers, s.served, may.guard})
 	if err != nil {
 		return err
@@ -118,6 +121,7 @@ func newGenericConfig(authn authenticator.Request, authz authorizer.Authorizer) 
 	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	config.Authentication.Authenticator = authn
 	config.Authorization.Authorizer = authz
+	config.LongRunningFunc = longRunning
 	// Watches are asked to end in this time, at the end.
 	config.ShutdownWatchTerminationGracePeriod = drainTimeout / 2
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/api/kinds"
 	"github.com/garrison-project/garrison/internal/api/token"
+	"github.com/garrison-project/garrison/internal/server/nodeproxy"
 	"github.com/garrison-project/garrison/internal/server/pki"
 	"github.com/garrison-project/garrison/internal/store"
 	"github.com/garrison-project/garrison/internal/writer"
@@ -83,6 +84,7 @@ type Server struct {
 	client    kubernetes.Interface
 	informers *informerFactory
 	writer    *writer.Direct
+	agents    *nodeproxy.Proxy
 
 	bootstrapped atomic.Bool        // says that the first objects exist
 	cancel       context.CancelFunc // ends what the server runs
@@ -168,6 +170,7 @@ func (s *Server) run(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	s.cancel()
+	s.agents.Close() // streams end then, which nobody else waits for
 	select {
 	case err := <-served:
 		s.err = errors.Join(s.err, err)

@@ -78,43 +78,48 @@ func (g *guard) protect(next http.Handler) http.Handler {
 			klog.FromContext(r.Context()).V(2).Info("Refused a request", "path", r.URL.Path, "reason", err)
 		}
 		if err != nil || !ok {
-			fail(w, http.StatusUnauthorized, errors.New("Unauthorized"))
+			fail(w, http.StatusUnauthorized, "Unauthorized")
 			return
 		}
-		if status, err := g.authorize(r, response.User); err != nil {
-			fail(w, status, err)
+		if refused := g.authorize(r, response.User); refused != nil {
+			fail(w, refused.code, refused.text)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+// refusal is the answer to who may not.
+type refusal struct {
+	code int
+	text string
+}
+
 // authorize asks whether a user may do what a request is for, which one of several
-// subresources of the node may allow.
-func (g *guard) authorize(r *http.Request, who user.Info) (int, error) {
+// subresources of the node may allow. It returns nil if so.
+func (g *guard) authorize(r *http.Request, who user.Info) *refusal {
 	wanted := authorizer.AttributesRecord{
-		User: who, Verb: verbOf(r.Method), APIVersion: "v1", Resource: "nodes", Name: g.node, ResourceRequest: true, Path: r.URL.Path,
+		User: who, Verb: verbs[r.Method], APIVersion: "v1", Resource: "nodes", Name: g.node, ResourceRequest: true, Path: r.URL.Path,
 	}
 	subresources := subresourcesOf(r.URL.Path)
 	for _, wanted.Subresource = range subresources {
 		decision, _, err := g.may.Authorize(r.Context(), wanted)
 		if decision == authorizer.DecisionAllow {
-			return 0, nil
+			return nil
 		}
 		if err != nil {
-			return http.StatusInternalServerError, fmt.Errorf("Authorization error (user=%s, verb=%s, resource=%s, subresource=%s): %w",
-				who.GetName(), wanted.Verb, wanted.Resource, wanted.Subresource, err)
+			klog.FromContext(r.Context()).Error(err, "The API server does not say who may do what", "path", r.URL.Path)
+			return &refusal{http.StatusInternalServerError, fmt.Sprintf("Authorization error (user=%s, verb=%s, resource=%s, subresource=%s)",
+				who.GetName(), wanted.Verb, wanted.Resource, wanted.Subresource)}
 		}
 	}
-	return http.StatusForbidden, fmt.Errorf("Forbidden (user=%s, verb=%s, resource=%s, subresource(s)=%v)",
-		who.GetName(), wanted.Verb, wanted.Resource, subresources)
+	return &refusal{http.StatusForbidden, fmt.Sprintf("Forbidden (user=%s, verb=%s, resource=%s, subresource(s)=%v)",
+		who.GetName(), wanted.Verb, wanted.Resource, subresources)}
 }
 
 var verbs = map[string]string{
 	http.MethodGet: "get", http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
 }
-
-func verbOf(method string) string { return verbs[method] }
 
 // special are the paths that have a subresource of their own, beside or instead of
 // the proxy that stands for all of an agent.

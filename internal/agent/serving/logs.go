@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,25 +21,25 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request) {
 	name, container := r.PathValue("pod"), r.PathValue("container")
 	var options corev1.PodLogOptions
 	if err := api.ParameterCodec.DecodeParameters(r.URL.Query(), corev1.SchemeGroupVersion, &options); err != nil {
-		fail(w, http.StatusBadRequest, errors.New(`{"message": "Unable to decode query."}`))
+		fail(w, http.StatusBadRequest, `{"message": "Unable to decode query."}`)
 		return
 	}
 	if errs := validation.PodLogOptions(&options); len(errs) > 0 {
-		fail(w, http.StatusUnprocessableEntity, errors.New(`{"message": "Invalid request."}`))
+		fail(w, http.StatusUnprocessableEntity, `{"message": "Invalid request."}`)
 		return
 	}
 	found, ok := s.Pods.Find(nameOf(r), "")
 	if !ok {
-		fail(w, http.StatusNotFound, fmt.Errorf("pod %q does not exist", name))
+		fail(w, http.StatusNotFound, fmt.Sprintf("pod %q does not exist", name))
 		return
 	}
 	if !hasContainer(found.Object, container) {
-		fail(w, http.StatusNotFound, fmt.Errorf("container %q not found in pod %q", container, name))
+		fail(w, http.StatusNotFound, fmt.Sprintf("container %q not found in pod %q", container, name))
 		return
 	}
 	record, err := attempt(found, container, options.Previous)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	request := logs.OptionsFrom(&options, time.Now())
@@ -52,7 +51,7 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request) {
 	out.begin()
 	if err := logs.Read(r.Context(), record.LogPath, request, out); err != nil && r.Context().Err() == nil {
 		if !out.begun {
-			fail(w, http.StatusBadRequest, err)
+			fail(w, http.StatusBadRequest, err.Error())
 			return
 		}
 		klog.FromContext(r.Context()).V(2).Info("A log was not written to its end", "pod", klog.KObj(found.Object), "container", container, "reason", err)

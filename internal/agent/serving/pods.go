@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"errors"
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,7 +24,7 @@ func podName(pod *corev1.Pod) types.NamespacedName {
 func (s *Server) find(w http.ResponseWriter, r *http.Request) (agent.Found, bool) {
 	found, ok := s.Pods.Find(nameOf(r), types.UID(r.PathValue("uid")))
 	if !ok {
-		fail(w, http.StatusNotFound, errors.New("pod does not exist"))
+		fail(w, http.StatusNotFound, "pod does not exist")
 	}
 	return found, ok
 }

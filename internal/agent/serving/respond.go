@@ -11,12 +11,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// fail answers with the text of an error, which the API server makes a Status of.
-func fail(w http.ResponseWriter, code int, err error) {
+// fail answers with the text of an error, of which the API server makes a Status.
+func fail(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	io.WriteString(w, err.Error()) // who has gone does not read it
+	io.WriteString(w, text) // who has gone does not read it
 }
 
 // failRuntime answers with an error of the runtime.
@@ -32,13 +32,13 @@ func failRuntime(w http.ResponseWriter, err error) {
 			code = http.StatusTooManyRequests
 		}
 	}
-	fail(w, code, err)
+	fail(w, code, err.Error())
 }
 
 func answer(w http.ResponseWriter, r *http.Request, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err)
+		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

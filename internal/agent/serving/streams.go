@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,7 +39,7 @@ func (s *Server) serveAttach(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveContainer(w http.ResponseWriter, r *http.Request, prepare func(id string, spec *corev1.Container, streams cri.Streams) (string, error)) {
 	wanted, err := remotecommand.NewOptions(r)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	found, ok := s.find(w, r)
@@ -51,7 +50,7 @@ func (s *Server) serveContainer(w http.ResponseWriter, r *http.Request, prepare 
 	spec := containerSpec(found.Object, name)
 	id := runningContainer(found, name)
 	if spec == nil || id == "" {
-		fail(w, http.StatusNotFound, fmt.Errorf("container not found (%q)", name))
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("container not found (%q)", name))
 		return
 	}
 	location, err := prepare(id, spec, cri.Streams{Stdin: wanted.Stdin, Stdout: wanted.Stdout, Stderr: wanted.Stderr, TTY: wanted.TTY})
@@ -83,7 +82,7 @@ func (s *Server) servePortForward(w http.ResponseWriter, r *http.Request) {
 	if !wsstream.IsWebSocketRequestWithTunnelingProtocol(r) {
 		var err error
 		if wanted, err = portforward.NewV4Options(r); err != nil {
-			fail(w, http.StatusBadRequest, err)
+			fail(w, http.StatusBadRequest, err.Error())
 			return
 		}
 	}
@@ -93,7 +92,7 @@ func (s *Server) servePortForward(w http.ResponseWriter, r *http.Request) {
 	}
 	sandbox, ok := found.Sandbox()
 	if !ok || !sandbox.Ready {
-		fail(w, http.StatusNotFound, fmt.Errorf("pod not found (%q)", found.Object.Name+"_"+found.Object.Namespace))
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("pod not found (%q)", found.Object.Name+"_"+found.Object.Namespace))
 		return
 	}
 	location, err := s.Runtime.PortForwardURL(r.Context(), sandbox.ID, wanted.Ports)
@@ -112,7 +111,7 @@ func (s *Server) servePortForward(w http.ResponseWriter, r *http.Request) {
 func (s *Server) connect(w http.ResponseWriter, r *http.Request, location string, translate func(*proxy.UpgradeAwareHandler) http.Handler) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
-		fail(w, http.StatusInternalServerError, errors.New("the container runtime has no streams"))
+		fail(w, http.StatusInternalServerError, "the container runtime has no streams")
 		return
 	}
 	transport := &http.Transport{DialContext: s.dialer.DialContext}
@@ -124,5 +123,5 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, location string
 type responder struct{}
 
 func (responder) Error(w http.ResponseWriter, _ *http.Request, err error) {
-	fail(w, http.StatusInternalServerError, err)
+	fail(w, http.StatusInternalServerError, err.Error())
 }

@@ -18,7 +18,7 @@ import (
 func (s *Server) serveSummary(w http.ResponseWriter, r *http.Request) {
 	found, err := s.summary.take(r.Context())
 	if err != nil {
-		fail(w, http.StatusInternalServerError, err)
+		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	if only := r.URL.Query().Get("only_cpu_and_memory"); only == "true" || only == "1" {

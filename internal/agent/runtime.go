@@ -114,7 +114,8 @@ type DNS struct{ Servers, Searches, Options []string }
 
 // ContainerConfig is all that is needed to start a container. What the
 // container says itself is read from its spec. The file of the termination
-// message is the runtime's own affair, unless a mount is in its place.
+// message is the runtime's own affair, unless a mount is in its place, which is
+// not read.
 type ContainerConfig struct {
 	Pod *corev1.Pod
 	// Spec is that of the container; of an ephemeral one, its common part.

@@ -89,7 +89,7 @@ func (r *Runtime) withMessageFile(config agent.ContainerConfig) ([]agent.Mount, 
 			return config.Mounts, nil
 		}
 	}
-	file := filepath.Join(r.options.PodsDirectory, string(config.Pod.UID), "containers", config.Spec.Name, strconv.Itoa(config.Attempt))
+	file := filepath.Join(r.messageFolder(config.Pod.UID), config.Spec.Name, strconv.Itoa(config.Attempt))
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return nil, err
 	}
@@ -132,21 +132,13 @@ func (r *Runtime) RemoveContainer(ctx context.Context, id string) error {
 		return fmt.Errorf("remove container %s: %w", id, plain(err))
 	}
 	problem := r.removeLogs(status)
-	if r.options.PodsDirectory != "" {
-		if file := messageFile(status); within(r.options.PodsDirectory, file) {
-			if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
-				problem = errors.Join(problem, err)
-			}
+	if file := r.messageFile(status); file != "" {
+		if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+			problem = errors.Join(problem, err)
 		}
 	}
 	if problem != nil {
 		return fmt.Errorf("remove the files of container %s: %w", id, problem)
 	}
 	return nil
-}
-
-// within tells whether a file lies below a directory.
-func within(directory, file string) bool {
-	relative, err := filepath.Rel(directory, file)
-	return err == nil && filepath.IsLocal(relative)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 )
 
@@ -32,6 +33,20 @@ func testTerminationMessage(t *testing.T, l *lab) {
 		if c.Message != test.want {
 			t.Errorf("%s: got %q, want %q", test.does, c.Message, test.want)
 		}
+	}
+}
+
+// What a container can put in place of its message is not read.
+func testForeignMessage(t *testing.T, l *lab) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := l.open(t, ``)
+	config := b.config(0, "true")
+	config.Mounts = []agent.Mount{{HostPath: filepath.Join(dir, "secret"), ContainerPath: "/dev/termination-log"}}
+	if c := b.ended(b.start(config)); c.Message != "" {
+		t.Errorf("got %q", c.Message)
 	}
 }
 

@@ -220,7 +220,7 @@ func (r *Runtime) inspectContainer(ctx context.Context, listed *runtimeapi.Conta
 	}
 	if record.State == podstep.Exited {
 		record.Finished, record.ExitCode = timeOf(status.GetFinishedAt()), status.GetExitCode()
-		record.Reason, record.Message = status.GetReason(), terminationMessage(status)
+		record.Reason, record.Message = status.GetReason(), r.terminationMessage(status)
 		if record.Started.After(record.Finished) { // noted only after it had ended
 			record.Started = record.Finished
 		}

@@ -39,6 +39,7 @@ func TestContainers(t *testing.T) {
 		{"mounts", testMounts},
 		{"propagation", testPropagation},
 		{"message", testTerminationMessage},
+		{"foreign-message", testForeignMessage},
 		{"log", testLog},
 		{"rotation", testRotation},
 		{"output", testOutput},

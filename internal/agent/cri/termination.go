@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -23,9 +24,9 @@ const (
 
 // terminationMessage says how a container ended: what the runtime says, then
 // what the container wrote.
-func terminationMessage(status *runtimeapi.ContainerStatus) string {
+func (r *Runtime) terminationMessage(status *runtimeapi.ContainerStatus) string {
 	said := status.GetMessage()
-	wrote := writtenMessage(status)
+	wrote := writtenMessage(status, r.messageFile(status))
 	if said == "" || wrote == "" {
 		return said + wrote
 	}
@@ -34,10 +35,10 @@ func terminationMessage(status *runtimeapi.ContainerStatus) string {
 
 // writtenMessage is the contents of the container's file, or the end of its log
 // where it failed, left the file empty and wants that.
-func writtenMessage(status *runtimeapi.ContainerStatus) string {
+func writtenMessage(status *runtimeapi.ContainerStatus, file string) string {
 	var message []byte
 	var err error
-	if file := messageFile(status); file != "" {
+	if file != "" {
 		message, err = tail(file, maxMessageFile)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Sprintf("Error on reading termination log %s: %v", file, err)
@@ -54,19 +55,37 @@ func writtenMessage(status *runtimeapi.ContainerStatus) string {
 	return string(message)
 }
 
-// messageFile is the file on the machine that the container sees at its
-// termination message path, empty if it has none of its own.
-func messageFile(status *runtimeapi.ContainerStatus) string {
+// messageFile is the file that was made for a container's termination message,
+// empty if there is none. What else may be mounted there is not read: a container
+// that can write to that volume could have put a link to any file of the machine
+// in its place.
+func (r *Runtime) messageFile(status *runtimeapi.ContainerStatus) string {
 	inside := status.GetAnnotations()[messagePathAnnotation]
-	if inside == "" {
+	if inside == "" || r.options.PodsDirectory == "" {
 		return ""
 	}
 	for _, m := range status.GetMounts() {
-		if filepath.Clean(m.GetContainerPath()) == filepath.Join("/", inside) {
+		if filepath.Clean(m.GetContainerPath()) != filepath.Join("/", inside) {
+			continue
+		}
+		pod := podOf(status.GetLabels())
+		if within(r.messageFolder(pod.UID), m.GetHostPath()) {
 			return m.GetHostPath()
 		}
 	}
 	return ""
+}
+
+// messageFolder has the files of a pod's termination messages, which no container
+// sees as a folder.
+func (r *Runtime) messageFolder(uid types.UID) string {
+	return filepath.Join(r.options.PodsDirectory, string(uid), "containers")
+}
+
+// within tells whether a file lies below a directory.
+func within(directory, file string) bool {
+	relative, err := filepath.Rel(directory, file)
+	return err == nil && filepath.IsLocal(relative)
 }
 
 // tail reads at most the last limit bytes of a file.
@@ -79,9 +98,6 @@ func tail(name string, limit int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a container may have mounted anything
-		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
 	if _, err := f.Seek(max(info.Size()-limit, 0), io.SeekStart); err != nil {
 		return nil, err

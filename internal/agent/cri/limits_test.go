@@ -60,6 +60,7 @@ func testStats(t *testing.T, l *lab) {
 	b := l.open(t, `{containers: [{}, {}]}`)
 	b.start(b.config(0, "sh", "-c", "while :; do :; done"))
 	b.start(b.config(1))
+	began := time.Now()
 	eventually(t, "there is a rate of CPU use", func() bool {
 		stats, err := b.Stats(t.Context())
 		if err != nil {
@@ -73,7 +74,13 @@ func testStats(t *testing.T, l *lab) {
 			if busy.Name != "c0" || busy.Memory == nil || *busy.Memory.WorkingSetBytes == 0 || p.Memory == nil || p.CPU == nil || busy.StartTime.IsZero() {
 				t.Fatalf("incomplete: %+v", p)
 			}
-			return busy.CPU != nil && busy.CPU.UsageNanoCores != nil && *busy.CPU.UsageNanoCores > 10e6
+			if busy.CPU == nil || busy.CPU.UsageNanoCores == nil {
+				return false
+			}
+			if rate := *busy.CPU.UsageNanoCores; rate < 10e6 || rate > 1.5e9 || time.Since(began) < time.Second {
+				t.Errorf("one busy process uses %d billionths of a CPU, known after %v", rate, time.Since(began))
+			}
+			return true
 		}
 		return false
 	})

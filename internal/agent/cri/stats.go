@@ -104,7 +104,7 @@ func (r *readings) container(c *runtimeapi.ContainerStats) {
 		Memory:    memory(c.GetMemory()),
 		Logs:      logUsage(detail.record.LogPath),
 	}
-	if layer := c.GetWritableLayer(); layer != nil {
+	if layer := c.GetWritableLayer(); layer.GetTimestamp() != 0 { // else it was not yet measured
 		result.Rootfs = &statsapi.FsStats{
 			Time: readAt(layer.GetTimestamp()), UsedBytes: value(layer.GetUsedBytes()), InodesUsed: value(layer.GetInodesUsed()),
 		}
@@ -117,10 +117,11 @@ func (r *readings) cpu(id string, usage *runtimeapi.CpuUsage) *statsapi.CPUStats
 	if usage == nil {
 		return nil
 	}
-	result := &statsapi.CPUStats{
-		Time: readAt(usage.GetTimestamp()), UsageCoreNanoSeconds: value(usage.GetUsageCoreNanoSeconds()), UsageNanoCores: value(usage.GetUsageNanoCores()),
-	}
-	if result.UsageCoreNanoSeconds == nil || result.UsageNanoCores != nil {
+	// Runtimes take rates, too, over the time between any two questions, which may
+	// be too short to tell anything.
+	result := &statsapi.CPUStats{Time: readAt(usage.GetTimestamp()), UsageCoreNanoSeconds: value(usage.GetUsageCoreNanoSeconds())}
+	if result.UsageCoreNanoSeconds == nil {
+		result.UsageNanoCores = value(usage.GetUsageNanoCores())
 		return result
 	}
 	r.runtime.mu.Lock()
@@ -199,8 +200,12 @@ func memory(usage *runtimeapi.MemoryUsage) *statsapi.MemoryStats {
 	if usage == nil {
 		return nil
 	}
+	available := value(usage.GetAvailableBytes())
+	if available != nil && *available == 0 { // what containerd says without a limit
+		available = nil
+	}
 	return &statsapi.MemoryStats{
-		Time: readAt(usage.GetTimestamp()), AvailableBytes: value(usage.GetAvailableBytes()), UsageBytes: value(usage.GetUsageBytes()),
+		Time: readAt(usage.GetTimestamp()), AvailableBytes: available, UsageBytes: value(usage.GetUsageBytes()),
 		WorkingSetBytes: value(usage.GetWorkingSetBytes()), RSSBytes: value(usage.GetRssBytes()),
 		PageFaults: value(usage.GetPageFaults()), MajorPageFaults: value(usage.GetMajorPageFaults()),
 	}
@@ -247,7 +252,13 @@ func logUsage(log string) *statsapi.FsStats {
 	return &statsapi.FsStats{Time: metav1.Now(), UsedBytes: &bytes, InodesUsed: &files}
 }
 
-func readAt(nanoseconds int64) metav1.Time { return metav1.NewTime(timeOf(nanoseconds)) }
+// readAt is when something was measured; where the runtime does not say, just now.
+func readAt(nanoseconds int64) metav1.Time {
+	if nanoseconds == 0 {
+		return metav1.Now()
+	}
+	return metav1.NewTime(timeOf(nanoseconds))
+}
 
 func value(v *runtimeapi.UInt64Value) *uint64 {
 	if v == nil {

@@ -27,6 +27,8 @@ type fake struct {
 	inspected  []string // IDs
 	conditions []*runtimeapi.RuntimeCondition
 	config     string
+	features   *runtimeapi.RuntimeFeatures
+	handlers   []*runtimeapi.RuntimeHandler
 	pull       func(*runtimeapi.PullImageRequest) error
 	// events are passed on, if there are any to come.
 	events chan *runtimeapi.ContainerEventResponse
@@ -146,6 +148,7 @@ func (f *fake) Status(context.Context, *runtimeapi.StatusRequest) (*runtimeapi.S
 	defer f.mu.Unlock()
 	return &runtimeapi.StatusResponse{
 		Status: &runtimeapi.RuntimeStatus{Conditions: f.conditions}, Info: map[string]string{"config": f.config},
+		Features: f.features, RuntimeHandlers: f.handlers,
 	}, nil
 }
 

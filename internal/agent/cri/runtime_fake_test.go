@@ -10,8 +10,10 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/agent"
 )
@@ -213,5 +215,37 @@ func TestControlGroupsAreNamedAsTheirDriverWants(t *testing.T) {
 		if got := podParent("/garrison", "a-b", driver); got != test.parent {
 			t.Errorf("got %s, want %s", got, test.parent)
 		}
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	able := &runtimeapi.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}
+	for _, test := range []struct {
+		fake *fake
+		want Features
+	}{
+		{&fake{}, Features{}},
+		{&fake{features: &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true}}, Features{SupplementalGroupsPolicy: true}},
+		{&fake{handlers: []*runtimeapi.RuntimeHandler{{Name: "other", Features: able}, {}}}, Features{}},
+		{&fake{handlers: []*runtimeapi.RuntimeHandler{{Name: "other"}, {Features: able}}}, Features{RecursiveReadOnly: true}},
+	} {
+		if got, err := serveFake(t, test.fake).Features(t.Context()); err != nil || got != test.want {
+			t.Errorf("got %+v (%v), want %+v", got, err, test.want)
+		}
+	}
+}
+
+// A runtime that does not know of a policy would run the pod without it.
+func TestAPolicyThatIsNotKnownIsRefused(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{
+		SupplementalGroupsPolicy: ptr.To(corev1.SupplementalGroupsPolicyStrict),
+	}}}
+	config := agent.SandboxConfig{Pod: pod, LogDirectory: t.TempDir()}
+	if _, err := serveFake(t, &fake{}).CreateSandbox(t.Context(), config); !errors.Is(err, errGroupsPolicy) {
+		t.Errorf("got %v", err)
+	}
+	knows := &fake{features: &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true}}
+	if err := serveFake(t, knows).checkGroupsPolicy(t.Context(), pod); err != nil {
+		t.Error(err)
 	}
 }

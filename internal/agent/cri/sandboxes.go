@@ -33,6 +33,9 @@ func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig)
 	if err != nil {
 		return "", failure(reasonSandbox, err)
 	}
+	if err := r.checkGroupsPolicy(ctx, config.Pod); err != nil {
+		return "", failure(reasonSandbox, err)
+	}
 	handler, err := r.handler(ctx, config.Pod)
 	if err != nil {
 		return "", failure(reasonSandbox, err)

@@ -21,26 +21,54 @@ import (
 
 // startRuntime starts a containerd, unless there is a runtime to use.
 func (a *nodeAgent) startRuntime(ctx context.Context) error {
-	endpoint := a.cfg.RuntimeEndpoint
-	if endpoint == "" {
-		var err error
-		a.containerd, err = containerd.Start(ctx, containerd.Config{
-			Dir: a.cfg.Dir, ContainerdPath: a.cfg.ContainerdPath, CNIBinDir: a.cfg.CNIBinDir, CNIConfDir: a.cfg.CNIConfDir,
-		})
-		if err != nil {
+	options := cri.Options{Endpoint: a.cfg.RuntimeEndpoint, PodsDirectory: a.cfg.podsFolder(), LinksDirectory: linksFolder(a.cfg.PodLogs)}
+	var err error
+	if options.Endpoint != "" {
+		// Others run their own containers there, which are none of our business.
+		options.Owner = a.cfg.Node.Name
+		if a.runtime, err = cri.New(options); err != nil {
 			return err
 		}
-		endpoint = a.containerd.Endpoint()
-		a.importer = a.containerd.Importer(a.cfg.ImageFolder)
+		return a.meetRuntime(ctx)
 	}
-	options := cri.Options{Endpoint: endpoint, PodsDirectory: a.cfg.podsFolder(), LinksDirectory: linksFolder(a.cfg.PodLogs)}
-	if a.containerd != nil {
-		options.CgroupRoot = cgroupRoot(a.containerd.Bridge())
+	a.containerd, err = containerd.Start(ctx, containerd.Config{
+		Dir: a.cfg.Dir, ContainerdPath: a.cfg.ContainerdPath, CNIBinDir: a.cfg.CNIBinDir, CNIConfDir: a.cfg.CNIConfDir,
+	})
+	if err != nil {
+		return err
 	}
-	var err error
+	a.importer = a.containerd.Importer(a.cfg.ImageFolder)
+	options.Endpoint, options.CgroupRoot = a.containerd.Endpoint(), cgroupRoot(a.containerd.Bridge())
 	a.runtime, err = cri.New(options)
 	return err
 }
+
+// meetRuntime gets to know a runtime that others have started.
+func (a *nodeAgent) meetRuntime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, meetTimeout)
+	defer cancel()
+	condition, err := a.runtime.Condition(ctx)
+	if err != nil {
+		return fmt.Errorf("use the container runtime at %s: %w", a.cfg.RuntimeEndpoint, err)
+	}
+	places, err := a.runtime.ImageFilesystems(ctx)
+	if err != nil {
+		return fmt.Errorf("use the container runtime at %s: %w", a.cfg.RuntimeEndpoint, err)
+	}
+	if len(places) > 0 {
+		a.cfg.Node.ImageDir = places[0].Mountpoint
+	}
+	if condition.Name != "containerd" {
+		return nil // only containerd imports archives
+	}
+	a.importer, err = containerd.NewImporter(containerd.ImporterConfig{
+		Dir: a.cfg.ImageFolder, Endpoint: a.cfg.RuntimeEndpoint, Memory: filepath.Join(a.cfg.Dir, "imported.json"),
+	})
+	return err
+}
+
+// meetTimeout is how long a runtime of others may take to answer at first.
+const meetTimeout = 10 * time.Second
 
 // podsFolder has a folder for each pod.
 func (cfg AgentConfig) podsFolder() string { return filepath.Join(cfg.Dir, "pods") }
@@ -151,6 +179,29 @@ func resolve(ctx context.Context, hostPort string) (netip.AddrPort, error) {
 		}
 	}
 	return netip.AddrPortFrom(addresses[0], uint16(number)), nil
+}
+
+// How logs of containers are rotated, as kubelets do it.
+const (
+	logRotationInterval = 10 * time.Second
+	maxLogSize          = 10 << 20
+	maxLogFiles         = 5
+)
+
+// rotateLogs keeps the logs of containers short.
+func (a *nodeAgent) rotateLogs(ctx context.Context) {
+	ticker := time.NewTicker(logRotationInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := a.runtime.RotateLogs(ctx, maxLogSize, maxLogFiles); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Cannot rotate logs")
+		}
+	}
 }
 
 // importImages brings in the archives of images that lie in a folder.

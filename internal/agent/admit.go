@@ -35,7 +35,8 @@ func (p *pod) admit(object *corev1.Pod) {
 }
 
 // admit decides, once per pod, whether it may start; one that may not fails. It
-// returns false for a pod that has to wait for another of its name.
+// returns false while that cannot be told: the node is not known, or a pod has to
+// wait for another of its name.
 func (a *Agent) admit(p *pod) bool {
 	a.admission.Lock()
 	defer a.admission.Unlock()
@@ -50,7 +51,7 @@ func (a *Agent) admit(p *pod) bool {
 	}
 	node := a.Node()
 	if node == nil {
-		return true // it was deleted; what it had is on its way out
+		return false
 	}
 	refusal := a.refusal(object, node)
 	if refusal == nil {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ func New(options Options) (*Agent, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
+	options.Writer = &courier{writer: options.Writer}
 	a := &Agent{Options: options, roster: roster{pods: map[types.UID]*pod{}}, scheme: options.Settings.Runtime}
 	a.sight = newSight(a.Runtime, a.Clock, a.holdingChanged)
 	a.steps = loop.New(loop.Options[types.UID]{Name: "pods", Workers: stepWorkers, Step: a.Step, Clock: a.Clock})
@@ -173,10 +175,14 @@ func (a *Agent) ObjectsChanged(uid types.UID) {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	p.volumes.stale = true
-	p.mu.Unlock()
+	p.refreshVolumes()
 	a.steps.Add(uid)
+}
+
+// sameLabels tells whether volumes that show a pod's labels and annotations show
+// the same for both.
+func sameLabels(a, b *corev1.Pod) bool {
+	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
 }
 
 // podSeen takes in a pod of the API.
@@ -188,7 +194,10 @@ func (a *Agent) podSeen(old, object *corev1.Pod) {
 		a.mirrorChanged(object)
 		return
 	}
-	if a.roster.put(object, fromAPI) != nil {
+	if p := a.roster.put(object, fromAPI); p != nil {
+		if old != nil && !sameLabels(old, object) {
+			p.refreshVolumes()
+		}
 		a.steps.Add(object.UID)
 		a.prepulls.seen(object)
 	}

@@ -36,6 +36,24 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 	arg := func(i int) string { return d.CmdArgs[i].Key }
 	name := func() types.NamespacedName { return types.NamespacedName{Namespace: "default", Name: arg(0)} }
 	switch d.Cmd {
+	case "fail":
+		w.api.change(name(), func(pod *corev1.Pod) {
+			pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, arg(1), "somebody said so"
+		})
+	case "finalizer":
+		w.api.change(name(), func(pod *corev1.Pod) { pod.Finalizers = []string{arg(1)} })
+	case "debug":
+		w.api.change(name(), func(pod *corev1.Pod) {
+			pod.Generation++
+			pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
+				TargetContainerName:      arg(2),
+				EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: arg(1), Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent},
+			})
+		})
+	case "label":
+		w.api.change(name(), func(pod *corev1.Pod) { metav1.SetMetaDataLabel(&pod.ObjectMeta, arg(1), "yes") })
+	case "node":
+		w.nodeGone.Store(arg(0) == "gone")
 	case "image":
 		w.runtime.AddImage(arg(0))
 	case "pod":

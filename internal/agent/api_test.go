@@ -87,6 +87,15 @@ func (s *api) CreatePod(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error)
 	return s.store(pod, true), nil
 }
 
+// change is what others do to a pod.
+func (s *api) change(name types.NamespacedName, how func(*corev1.Pod)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.pods[name].DeepCopy()
+	how(changed)
+	s.store(changed, false)
+}
+
 // annotate changes an annotation of a pod, as its controller may.
 func (s *api) annotate(name types.NamespacedName, key, value string) {
 	s.mu.Lock()
@@ -131,7 +140,7 @@ func (s *api) DeletePod(_ context.Context, name types.NamespacedName, options me
 	marked := stored.DeepCopy()
 	marked.DeletionGracePeriodSeconds = options.GracePeriodSeconds
 	marked.DeletionTimestamp = ptr.To(metav1.NewTime(time.Now().Add(time.Duration(*options.GracePeriodSeconds) * time.Second)))
-	if *options.GracePeriodSeconds > 0 {
+	if *options.GracePeriodSeconds > 0 || len(marked.Finalizers) > 0 {
 		marked.Generation++
 		s.store(marked, false)
 		return nil

@@ -113,9 +113,9 @@ func (a *Agent) StepMirror(ctx context.Context, name types.NamespacedName) (time
 	case stored != nil && shown != nil && stored.DeletionTimestamp == nil &&
 		stored.Annotations[corev1.MirrorPodAnnotationKey] == string(shown.uid):
 	case stored != nil:
-		return time.Time{}, a.deleteObject(ctx, stored)
+		return a.later(a.deleteObject(ctx, stored))
 	case shown != nil && !shown.isGone():
-		return time.Time{}, a.createMirror(ctx, shown.current())
+		return a.later(a.createMirror(ctx, shown.current()))
 	}
 	return time.Time{}, nil
 }
@@ -125,7 +125,7 @@ func (a *Agent) StepMirror(ctx context.Context, name types.NamespacedName) (time
 func (a *Agent) createMirror(ctx context.Context, static *corev1.Pod) error {
 	node := a.Node()
 	if node == nil {
-		return fmt.Errorf("create mirror of static pod %s: the node is not known", klog.KObj(static))
+		return nil // the mirrors have gone with it
 	}
 	mirror := static.DeepCopy()
 	mirror.UID = ""

@@ -98,13 +98,11 @@ func (a *Agent) StepReport(ctx context.Context, uid types.UID) (time.Time, error
 	if r == nil || object == nil {
 		return time.Time{}, nil
 	}
-	if err := a.writeStatus(ctx, p, r, object); err != nil {
-		return time.Time{}, err
+	err := a.writeStatus(ctx, p, r, object)
+	if err == nil && r.done && p.source == fromAPI {
+		err = a.deleteObject(ctx, object)
 	}
-	if r.done && p.source == fromAPI {
-		return time.Time{}, a.deleteObject(ctx, object)
-	}
-	return time.Time{}, nil
+	return a.later(err)
 }
 
 // writeStatus writes the status if it has changed.

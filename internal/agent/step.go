@@ -26,7 +26,7 @@ func (a *Agent) Step(ctx context.Context, uid types.UID) (time.Time, error) {
 		a.forget(p)
 		return time.Time{}, nil
 	case !a.admit(p):
-		return time.Time{}, nil // the end of the pod in its way asks for a step
+		return a.Clock.Now().Add(admissionPause), nil
 	}
 	object := p.current()
 	wake := a.keepVolumes(p, object)
@@ -45,6 +45,10 @@ func (a *Agent) Step(ctx context.Context, uid types.UID) (time.Time, error) {
 	a.report(p, d, holding)
 	return earliest(wake, d.WakeAt), nil
 }
+
+// admissionPause is how long a pod waits before it is asked again whether it may
+// start, if that cannot be told yet.
+const admissionPause = time.Second
 
 // earliest is the first of two times; zero is never.
 func earliest(a, b time.Time) time.Time {
@@ -165,6 +169,9 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 	if down, err := a.tearDown(ctx, p, d.Done); err != nil || !down {
 		return err
 	}
+	if a.Objects != nil {
+		a.Objects.Release(p.uid)
+	}
 	p.mu.Lock()
 	p.subject = nil
 	p.mu.Unlock()
@@ -173,9 +180,6 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 	}
 	if err := os.RemoveAll(a.logDirectory(p.current())); err != nil {
 		return fmt.Errorf("remove the logs of pod %s: %w", p.name(), err)
-	}
-	if a.Objects != nil {
-		a.Objects.Release(p.uid)
 	}
 	p.settled = true
 	a.forget(p)

@@ -97,6 +97,13 @@ func (a *Agent) volumesSetUp(ctx context.Context, p *pod, next time.Time, err er
 	a.steps.Add(p.uid)
 }
 
+// refreshVolumes has the volumes of a pod brought up to date by its next step.
+func (p *pod) refreshVolumes() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.volumes.stale = true
+}
+
 // tearDown removes the volumes of a pod that has ended, again if it is for good. It
 // reports whether they are gone; if not, there will be another step.
 func (a *Agent) tearDown(ctx context.Context, p *pod, forGood bool) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +36,8 @@ type world struct {
 	prober  *prober
 	static  *static
 	stop    func()
+	// nodeGone: the Node has been deleted.
+	nodeGone atomic.Bool
 
 	mu    sync.Mutex
 	notes []note
@@ -107,7 +110,7 @@ func (w *world) startAgent() {
 		Settings: agent.Settings{
 			NodeName: "node-a", PodLogs: w.t.TempDir(), ClusterDNS: []string{"10.0.0.10"}, ClusterDomain: "cluster.local",
 		},
-		Pods: informer, Node: node, Runtime: w.runtime, Volumes: w.volumes, Environment: plain{},
+		Pods: informer, Node: w.node, Runtime: w.runtime, Volumes: w.volumes, Environment: plain{},
 		Prober: w.prober, Hooks: hooks{w}, Writer: w.api, Recorder: recorder{w}, Static: w.static,
 	})
 	if err != nil {
@@ -144,8 +147,11 @@ func (w *world) container(name string) string {
 	return id
 }
 
-// node is a small one.
-func node() *corev1.Node {
+// node is a small one, nil while it is gone.
+func (w *world) node() *corev1.Node {
+	if w.nodeGone.Load() {
+		return nil
+	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "node-a", UID: "node-uid"},
 		Status: corev1.NodeStatus{
@@ -169,7 +175,7 @@ type volumes struct {
 func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.fail == nil && !v.up[pod.UID] {
+	if v.fail == nil {
 		v.w.note("volumes: set up %s", pod.Name)
 	}
 	v.up[pod.UID] = true

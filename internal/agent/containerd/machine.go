@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -86,6 +87,36 @@ func enableForwarding(ranges []netip.Prefix) error {
 		}
 		if err := os.WriteFile(setting, []byte("1"), 0o644); err != nil {
 			return fmt.Errorf("let the kernel forward packets of pods: set %s to 1: %w", setting, err)
+		}
+	}
+	return nil
+}
+
+// rangesFree makes sure that no other device than our bridge has an address in a
+// range: the kernel would send packets for pods there.
+func rangesFree(ranges []netip.Prefix, bridge string) error {
+	devices, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list the addresses of this machine: %w", err)
+	}
+	for _, device := range devices {
+		if device.Name == bridge {
+			continue
+		}
+		addresses, err := device.Addrs()
+		if err != nil {
+			continue // it is gone
+		}
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address.String())
+			if err != nil {
+				continue
+			}
+			for _, r := range ranges {
+				if r.Contains(prefix.Addr()) {
+					return fmt.Errorf("pods cannot have addresses of %v: device %s has %v of it; another agent of this machine may be using the range", r, device.Name, prefix.Addr())
+				}
+			}
 		}
 	}
 	return nil

@@ -115,6 +115,9 @@ func (c *Containerd) SetPodCIDRs(ranges []netip.Prefix) error {
 	if len(ranges) == 0 {
 		return errors.New("the pod network has no range of addresses")
 	}
+	if err := rangesFree(ranges, c.layout.bridge); err != nil {
+		return err
+	}
 	if err := enableForwarding(ranges); err != nil {
 		return err
 	}

@@ -246,6 +246,13 @@ func TestTwoOnOneMachine(t *testing.T) {
 	one, two := containerdtest.Start(t), containerdtest.Start(t)
 	first, second := newClient(t, one.Endpoint()), newClient(t, two.Endpoint())
 	sandbox, _ := first.run(work{name: "a"})
+	taken := netip.PrefixFrom(netip.MustParseAddr(first.ip(sandbox)), 24).Masked()
+	if err := two.SetPodCIDRs([]netip.Prefix{taken}); err == nil || !strings.Contains(err.Error(), "device "+one.Bridge()+" has") {
+		t.Errorf("the range of one is given to the other: got error %v", err)
+	}
+	if err := one.SetPodCIDRs([]netip.Prefix{taken}); err != nil {
+		t.Errorf("the range is set once more: %v", err)
+	}
 	other, container := second.run(work{name: "a"})
 	if first.ip(sandbox) == second.ip(other) {
 		t.Errorf("both pods have the address %s", first.ip(sandbox))

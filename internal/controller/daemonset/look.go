@@ -73,12 +73,13 @@ func (t *turn) templateNow() (template, error) {
 	if err != nil {
 		return template{}, err
 	}
+	hash := view.TemplateHash(t.ds)
 	*known = template{
 		generation: t.ds.Generation,
 		collisions: collisions,
-		subject:    place.ForDaemon(t.ds),
+		subject:    place.ForRevision(t.ds, hash),
 		data:       data,
-		hash:       view.TemplateHash(t.ds),
+		hash:       hash,
 	}
 	return *known, nil
 }

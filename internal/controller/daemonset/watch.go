@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/cacheindex"
 	"github.com/garrison-project/garrison/internal/core/place"
@@ -184,13 +185,14 @@ func (c *Controller) setAdded(ds *appsv1.DaemonSet) {
 }
 
 func (c *Controller) templateSeen(ds *appsv1.DaemonSet) {
-	key, subject := keyOf(ds), place.ForDaemon(ds)
+	key, subject := keyOf(ds), place.ForRevision(ds, view.TemplateHash(ds))
 	c.watched.put(key, subject)
 	c.surroundings.follow(key, subject)
 }
 
 func (c *Controller) setUpdated(old, now *appsv1.DaemonSet) {
-	if old.UID != now.UID || old.Generation != now.Generation {
+	if old.UID != now.UID || old.Generation != now.Generation ||
+		ptr.Deref(old.Status.CollisionCount, 0) != ptr.Deref(now.Status.CollisionCount, 0) {
 		c.templateSeen(now)
 	}
 	if !c.watched.knows(old, now) {

@@ -1,6 +1,8 @@
 package place
 
 import (
+	"maps"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,12 +58,24 @@ type Subject struct {
 
 // ForDaemon compiles the pods that the DaemonSet would create: its template
 // with the automatic tolerations of daemon pods.
-func ForDaemon(ds *appsv1.DaemonSet) *Subject {
+func ForDaemon(ds *appsv1.DaemonSet) *Subject { return ForRevision(ds, "") }
+
+// ForRevision is ForDaemon for pods that carry the hash of the revision, which
+// terms may go by (matchLabelKeys).
+func ForRevision(ds *appsv1.DaemonSet, hash string) *Subject {
+	labels := ds.Spec.Template.Labels
+	if hash != "" {
+		labels = maps.Clone(labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[appsv1.DefaultDaemonSetUniqueLabelKey] = hash
+	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ds.Namespace,
 			Name:      ds.Name,
-			Labels:    ds.Spec.Template.Labels,
+			Labels:    labels,
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(ds, appsv1.SchemeGroupVersion.WithKind("DaemonSet")),
 			},

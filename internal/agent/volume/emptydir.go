@@ -52,12 +52,13 @@ func makeDirectory(dir string, group *int64) error {
 }
 
 // ensureTmpfs mounts memory at dir unless that was done before. The mode is that
-// of an emptyDir.
+// of an emptyDir, and sticky: on other machines the kernel's default for a tmpfs is
+// kept, and programs see that.
 func ensureTmpfs(dir string, t tmpfs) error {
 	if done, err := makeMountPoint(dir); err != nil || done {
 		return err
 	}
-	t.mode = unixMode(directoryMode(t.gid))
+	t.mode = unixMode(directoryMode(t.gid) | fs.ModeSticky)
 	return mountTmpfs(dir, t)
 }
 
@@ -65,6 +66,9 @@ func unixMode(mode fs.FileMode) uint32 {
 	out := uint32(mode.Perm())
 	if mode&fs.ModeSetgid != 0 {
 		out |= unix.S_ISGID
+	}
+	if mode&fs.ModeSticky != 0 {
+		out |= unix.S_ISVTX
 	}
 	return out
 }

@@ -147,8 +147,8 @@ func TestEmptyDirs(t *testing.T) {
 	}{
 		{"disk", corev1.EmptyDirVolumeSource{SizeLimit: &limit}, nil, "drwxrwxrwx 0 0", 0},
 		{"disk with group", corev1.EmptyDirVolumeSource{}, &group, "dgrwxrwxrwx 0 2000", 0},
-		{"memory", corev1.EmptyDirVolumeSource{Medium: "Memory", SizeLimit: &limit}, nil, "drwxrwxrwx 0 0", 8 << 20},
-		{"memory with group", corev1.EmptyDirVolumeSource{Medium: "Memory"}, &group, "dgrwxrwxrwx 0 2000", 1 << 30},
+		{"memory", corev1.EmptyDirVolumeSource{Medium: "Memory", SizeLimit: &limit}, nil, "dtrwxrwxrwx 0 0", 8 << 20},
+		{"memory with group", corev1.EmptyDirVolumeSource{Medium: "Memory"}, &group, "dgtrwxrwxrwx 0 2000", 1 << 30},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestGroupsAndUsersOfContents(t *testing.T) {
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: &group, RunAsUser: &user}
 	b.setUp(pod)
 	for path, want := range map[string]string{
-		"":       "dgrwxrwxrwx 0 2000",
+		"":       "dgtrwxrwxrwx 0 2000",
 		"..data": "dgrwxr-xr-x 0 2000",
 		"d":      "dgrwxr-xr-x 0 2000",
 		"d/a":    "-r--r----- 0 2000",

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"time"
 
 	"github.com/spf13/cobra"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -92,6 +91,6 @@ func (c *agentCommand) run(in *invocation) error {
 	}
 	return cluster.RunAgent(ctx, cfg, api, func(node, address string) {
 		fmt.Fprintf(in.streams.Out, "garrison agent is ready: node %s at %s\n", node, address)
-		time.AfterFunc(settle, debug.FreeOSMemory)
+		trimLater()
 	})
 }

@@ -26,8 +26,6 @@ const (
 	defaultPort = 6443
 	// defaultGrace is how long a node may be silent, as Kubernetes has it.
 	defaultGrace = 50 * time.Second
-	// settle is when what starting set off in the background has ended too.
-	settle = 3 * time.Second
 	// garbage is how much may gather before it is collected, in per cent of what
 	// lives. Of objects that live as long as those in a watch cache, Go's default
 	// of 100 would leave a third more memory in use.
@@ -138,9 +136,7 @@ func (f *upFlags) run(in *invocation) error {
 	}
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())
-		// Starting leaves garbage, which an idle process would hold for long:
-		// about a tenth of its resident memory.
-		time.AfterFunc(settle, debug.FreeOSMemory)
+		trimLater()
 	})
 }
 

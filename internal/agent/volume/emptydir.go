@@ -52,8 +52,7 @@ func makeDirectory(dir string, group *int64) error {
 }
 
 // ensureTmpfs mounts memory at dir unless that was done before. The mode is that
-// of an emptyDir, and sticky: on other machines the kernel's default for a tmpfs is
-// kept, and programs see that.
+// of an emptyDir, and sticky, as the kernel makes a tmpfs and upstream leaves it.
 func ensureTmpfs(dir string, t tmpfs) error {
 	if done, err := makeMountPoint(dir); err != nil || done {
 		return err

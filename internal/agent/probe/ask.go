@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,7 +84,7 @@ func (p *Prober) askCommand(ctx context.Context, limit time.Duration, target age
 	text := string(result.Output[:min(len(result.Output), maxOutput)])
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return answer{failure, err.Error()}, nil
+		return fail("command timed out: %q timed out after %v", strings.Join(command, " "), limit), nil
 	case err != nil:
 		return answer{}, err
 	case result.ExitCode != 0:

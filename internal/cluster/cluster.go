@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/garrison-project/garrison/internal/agent/serving"
 	"github.com/garrison-project/garrison/internal/agent/simulated"
 	"github.com/garrison-project/garrison/internal/server"
 	"github.com/garrison-project/garrison/internal/store"
@@ -123,10 +124,18 @@ func (c *Cluster) startAgent(ctx context.Context, cfg AgentConfig) error {
 		return err
 	}
 	name := cfg.Node.Name
-	access := nodeAccess{api: c.NodeRESTConfig(name), writer: c.NodeWriter(name), server: strings.TrimPrefix(c.URL(), "https://")}
+	certificate, err := c.NodeCertificate(name, cfg.Node.Addresses...)
+	if err != nil {
+		return err
+	}
+	access := nodeAccess{
+		api: c.NodeRESTConfig(name), writer: c.NodeWriter(name), server: strings.TrimPrefix(c.URL(), "https://"),
+		papers: papers{serving.CertificateFile(certificate), c.CABundle()},
+	}
 	if c.agent, err = startAgent(ctx, cfg, access); err != nil {
 		return err
 	}
+	c.SetAgentAddress(name, c.agent.address())
 	return c.agent.awaitReady(ctx)
 }
 

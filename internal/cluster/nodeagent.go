@@ -92,6 +92,7 @@ type nodeAccess struct {
 	api    *rest.Config
 	writer writer.Writer
 	server string // host and port of the API server
+	papers papers
 }
 
 // nodeAgent is this machine at work as a node.
@@ -100,6 +101,9 @@ type nodeAgent struct {
 	client kubernetes.Interface
 	writer writer.Writer
 	server string // host and port of the API server, as this machine sees it
+	papers papers
+
+	listener net.Listener
 
 	containerd    *containerd.Containerd // nil with a runtime of others
 	runtime       *cri.Runtime
@@ -117,7 +121,7 @@ type nodeAgent struct {
 // startAgent makes this machine a node. It returns when all parts work, which
 // takes the API server no answer yet; ctx bounds the start alone.
 func startAgent(ctx context.Context, cfg AgentConfig, access nodeAccess) (*nodeAgent, error) {
-	a := &nodeAgent{cfg: cfg, writer: access.writer, server: access.server, importing: make(chan struct{})}
+	a := &nodeAgent{cfg: cfg, writer: access.writer, server: access.server, papers: access.papers, importing: make(chan struct{})}
 	if err := a.start(ctx, access); err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
@@ -130,6 +134,9 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 	var err error
 	if a.client, err = kubernetes.NewForConfig(access.api); err != nil {
 		return fmt.Errorf("make a client: %w", err)
+	}
+	if err := a.listen(ctx); err != nil {
+		return err
 	}
 	if err := a.startRuntime(ctx); err != nil {
 		return err
@@ -153,6 +160,7 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 		{"node", a.record.Run},
 		{"pod network", a.keepNetwork},
 		{"image importer", a.importImages},
+		{"log rotation", a.rotateLogs},
 	}, pods...))
 	return nil
 }
@@ -191,6 +199,9 @@ func (a *nodeAgent) stop(ctx context.Context) error {
 	var err error
 	if a.parts != nil {
 		err = a.parts.stop(ctx)
+	}
+	if a.listener != nil {
+		a.listener.Close() // unless its server did
 	}
 	if a.objects != nil {
 		a.objects.Close()

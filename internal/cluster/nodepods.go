@@ -78,7 +78,12 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("put the agent together: %w", err)
 	}
+	server, err := a.serve(loop)
+	if err != nil {
+		return nil, err
+	}
 	return []part{
+		server,
 		{"pods of the node", pods.RunWithContext},
 		{"services", services.RunWithContext},
 		{"prober", prober.Run},

@@ -41,7 +41,11 @@ func RunAgent(ctx context.Context, cfg AgentConfig, api *rest.Config, ready func
 	if err != nil {
 		return err
 	}
-	a, err := startAgent(ctx, cfg, nodeAccess{api: api, writer: writer.NewClient(client), server: server})
+	own, err := papersOf(api)
+	if err != nil {
+		return err
+	}
+	a, err := startAgent(ctx, cfg, nodeAccess{api: api, writer: writer.NewClient(client), server: server, papers: own})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to end before it was up

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/garrison-project/garrison/internal/agent"
 )
 
 // TestLastLines shows what of a log becomes a termination message. Lines are
@@ -147,5 +149,31 @@ func TestControlFiles(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", name, got, want)
 			}
 		}
+	}
+}
+
+// A control group is not taken from a sandbox that is being made.
+func TestControlGroupsAreRemovedInTime(t *testing.T) {
+	r := serveFake(t, &fake{})
+	r.cgroups = cgroups{mount: t.TempDir(), unified: true}
+	group := filepath.Join(r.cgroups.mount, "pod")
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	pod := agent.PodName{UID: "u"}
+	made := r.create(pod.UID)
+	if err := r.removeCgroup(t.Context(), pod, "/pod"); err != nil || !exists(group) {
+		t.Errorf("it was removed too early (%v)", err)
+	}
+	made()
+	if err := r.removeCgroup(t.Context(), pod, "/pod"); err != nil || exists(group) {
+		t.Errorf("it was not removed (%v)", err)
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(group, "busy"), "")
+	if err := r.removeCgroup(t.Context(), pod, "/pod"); err == nil {
+		t.Error("it is in use and yet was removed")
 	}
 }

@@ -64,8 +64,9 @@ func (r *Runtime) Look(ctx context.Context) ([]agent.Holding, error) {
 		return &holdings[i]
 	}
 	for _, s := range found.sandboxes {
-		h := of(s.pod)
-		h.Sandboxes = append(h.Sandboxes, s.record)
+		h, record := of(s.pod), s.record
+		record.IPs = slices.Clone(record.IPs)
+		h.Sandboxes = append(h.Sandboxes, record)
 	}
 	for _, c := range found.containers {
 		h := of(c.pod)

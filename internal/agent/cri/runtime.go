@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/garrison-project/garrison/internal/agent"
@@ -56,6 +57,9 @@ type Runtime struct {
 	known  inventory
 	driver cgroupDriver           // asked for once
 	usage  map[string]usageSample // by container or sandbox
+	// creating counts the sandboxes of a pod that are being made: what they need
+	// is not removed with an earlier one.
+	creating map[types.UID]int
 }
 
 var _ agent.Runtime = (*Runtime)(nil)
@@ -95,6 +99,7 @@ func New(options Options) (*Runtime, error) {
 		swap:          groups.swap(),
 		known:         inventory{sandboxes: map[string]*sandboxDetail{}, containers: map[string]*containerDetail{}},
 		usage:         map[string]usageSample{},
+		creating:      map[types.UID]int{},
 	}, nil
 }
 

@@ -16,8 +16,6 @@ var errUserNamespaces = errors.New("pods in a user namespace of their own (hostU
 type machine struct {
 	// cgroupParent is the parent of the pod's containers, owner the agent.
 	cgroupParent, owner string
-	// ownCgroups tells that the agent makes the parent, rather than systemd.
-	ownCgroups bool
 	// seccompDirectory has the profiles that pods name.
 	seccompDirectory string
 	// hugepageSizes are those of the kernel, such as 2MB and 1GB.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
@@ -40,21 +41,45 @@ func (r *Runtime) CreateSandbox(ctx context.Context, config agent.SandboxConfig)
 	if err != nil {
 		return "", failure(reasonSandbox, err)
 	}
-	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
-		return "", failure(reasonSandbox, err)
-	}
-	if m.ownCgroups {
-		if err := r.cgroups.create(m.cgroupParent, podCgroup(config.Pod)); err != nil {
-			// Its containers are limited all the same, each by itself.
-			klog.FromContext(ctx).Error(err, "Cannot limit a pod as a whole", "pod", klog.KObj(config.Pod))
-		}
-	}
-	response, err := r.runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: translated, RuntimeHandler: handler})
+	id, err := r.runSandbox(ctx, config, &runtimeapi.RunPodSandboxRequest{Config: translated, RuntimeHandler: handler})
 	if err != nil {
 		r.forget(ctx, config)
 		return "", failure(reasonSandbox, err)
 	}
-	return response.GetPodSandboxId(), nil
+	return id, nil
+}
+
+// runSandbox makes a sandbox and what it needs.
+func (r *Runtime) runSandbox(ctx context.Context, config agent.SandboxConfig, request *runtimeapi.RunPodSandboxRequest) (string, error) {
+	defer r.create(config.Pod.UID)()
+	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {
+		return "", err
+	}
+	driver, err := r.cgroupDriver(ctx)
+	if err != nil {
+		return "", err
+	}
+	if driver == driverFiles {
+		if err := r.cgroups.create(request.Config.Linux.CgroupParent, podCgroup(config.Pod)); err != nil {
+			// Its containers are limited all the same, each by itself.
+			klog.FromContext(ctx).Error(err, "Cannot limit a pod as a whole", "pod", klog.KObj(config.Pod))
+		}
+	}
+	response, err := r.runtime.RunPodSandbox(ctx, request)
+	return response.GetPodSandboxId(), err
+}
+
+// create notes that a sandbox of a pod is being made, until it is.
+func (r *Runtime) create(uid types.UID) (made func()) {
+	count := func(by int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.creating[uid] += by; r.creating[uid] == 0 {
+			delete(r.creating, uid)
+		}
+	}
+	count(1)
+	return func() { count(-1) }
 }
 
 // forget removes what was made for a sandbox that could not be: nobody else
@@ -95,7 +120,6 @@ func (r *Runtime) machine(ctx context.Context, pod *corev1.Pod) (machine, error)
 		seccompDirectory: r.options.SeccompDirectory,
 		hugepageSizes:    r.hugepageSizes,
 		swap:             r.swap,
-		ownCgroups:       driver == driverFiles,
 	}, nil
 }
 
@@ -142,8 +166,16 @@ func (r *Runtime) tidy(ctx context.Context, pod agent.PodName, logs string) erro
 func (r *Runtime) removeCgroup(ctx context.Context, pod agent.PodName, group string) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, cgroupPause, cgroupPatience, true, func(ctx context.Context) (bool, error) {
+		if r.holds(ctx, pod) {
+			return true, nil
+		}
+		r.mu.Lock() // so that no sandbox begins to be made in between
+		defer r.mu.Unlock()
+		if r.creating[pod.UID] > 0 {
+			return true, nil
+		}
 		last = r.cgroups.remove(group)
-		return last == nil || r.holds(ctx, pod), nil
+		return last == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove the control group of pod %s: %w", pod, errors.Join(last, ctx.Err()))

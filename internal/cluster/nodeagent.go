@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,7 +116,9 @@ type nodeAgent struct {
 	objects       *objects.Manager
 	services      corelisters.ServiceLister
 	servicesKnown cache.InformerSynced
-	parts         *parts
+	// networkProblem is what was wrong with the pod network last.
+	networkProblem atomic.Pointer[error]
+	parts          *parts
 }
 
 // startAgent makes this machine a node. It returns when all parts work, which
@@ -188,10 +191,13 @@ func (a *nodeAgent) awaitReady(ctx context.Context) error {
 		problem = ready.Message
 		return !a.ownsNetwork() || ready.Status == corev1.ConditionTrue, nil
 	})
-	if ctx.Err() != nil {
-		return fmt.Errorf("node %s is not ready: %s", a.cfg.Node.Name, problem)
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	if network := a.networkProblem.Load(); network != nil && *network != nil {
+		return fmt.Errorf("node %s is not ready: %w", a.cfg.Node.Name, *network)
+	}
+	return fmt.Errorf("node %s is not ready: %s", a.cfg.Node.Name, problem)
 }
 
 // stop ends the agent, at most until ctx is done. Containers go on.

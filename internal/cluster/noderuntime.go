@@ -89,7 +89,9 @@ const (
 func (a *nodeAgent) keepNetwork(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := networkRepair
-		if err := errors.Join(a.setUpNetwork(ctx), a.giveAccess(ctx)); err != nil {
+		err := errors.Join(a.setUpNetwork(ctx), a.giveAccess(ctx))
+		a.networkProblem.Store(&err)
+		if err != nil {
 			pause = networkRetry
 			if ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "The pod network is not as it should be, and is tried again", "in", pause)

@@ -31,7 +31,8 @@ type fake struct {
 	handlers   []*runtimeapi.RuntimeHandler
 	pull       func(*runtimeapi.PullImageRequest) error
 	// events are passed on, if there are any to come.
-	events chan *runtimeapi.ContainerEventResponse
+	events   chan *runtimeapi.ContainerEventResponse
+	noEvents error // instead
 }
 
 // serve serves a runtime at a socket until it is called off.
@@ -169,7 +170,7 @@ func (f *fake) ImageStatus(context.Context, *runtimeapi.ImageStatusRequest) (*ru
 
 func (f *fake) GetContainerEvents(_ *runtimeapi.GetEventsRequest, stream grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
 	if f.events == nil {
-		return status.Error(codes.Unimplemented, "unknown method GetContainerEvents")
+		return f.noEvents
 	}
 	for {
 		select {

@@ -102,7 +102,12 @@ func TestWatchGoesByTheEventsOfTheRuntime(t *testing.T) {
 }
 
 func TestWatchLooksWhereThereAreNoEvents(t *testing.T) {
-	f := &fake{}
+	for _, answer := range []error{status.Error(codes.Unimplemented, "unknown method"), status.Error(codes.Unknown, "events are switched off")} {
+		t.Run(status.Code(answer).String(), func(t *testing.T) { testPolling(t, &fake{noEvents: answer}) })
+	}
+}
+
+func testPolling(t *testing.T, f *fake) {
 	f.pod("a", ready, running)
 	told := watching(t, serveFake(t, f))
 	for range 3 { // each way to watch begins with that, and two break off

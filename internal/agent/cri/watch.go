@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -73,11 +75,16 @@ func (r *Runtime) runtimeEvents(ctx context.Context, changed func(types.UID)) er
 		if err != nil {
 			return nil, unsupported(err)
 		}
+		told := false
 		return func() (types.UID, error) {
 			event, err := stream.Recv()
+			if err != nil && !told && status.Code(err) == codes.Unknown { // as where they are switched off
+				return "", fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+			}
 			if err != nil {
 				return "", unsupported(err)
 			}
+			told = true
 			return types.UID(event.GetPodSandboxStatus().GetMetadata().GetUid()), nil
 		}, nil
 	})

@@ -193,10 +193,10 @@ func ready(v view) verdict {
 	case v.RuntimeErr != nil:
 		lacking = append(lacking, fmt.Errorf("container runtime is down: %w", v.RuntimeErr))
 	case v.Runtime.Runtime != "":
-		lacking = append(lacking, errors.New("container runtime not ready: "+v.Runtime.Runtime))
+		lacking = append(lacking, errors.New(v.Runtime.Runtime))
 	}
 	if v.RuntimeErr == nil && v.Runtime.Network != "" {
-		lacking = append(lacking, errors.New("container runtime network not ready: "+v.Runtime.Network))
+		lacking = append(lacking, errors.New(v.Runtime.Network))
 	}
 	if err := utilerrors.NewAggregate(lacking); err != nil {
 		return verdict{corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady", Message: err.Error()}, "NodeNotReady"}

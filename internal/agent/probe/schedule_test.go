@@ -89,6 +89,8 @@ func (c *container) Exec(ctx context.Context, _ string, command []string) (agent
 		return agent.ExecResult{Output: []byte("not now"), ExitCode: 3}, nil
 	case "error":
 		return agent.ExecResult{}, errors.New("the runtime is down")
+	case "panic":
+		panic("a bug")
 	case "slow":
 		<-ctx.Done()
 		return agent.ExecResult{}, fmt.Errorf("command %q timed out: %w", kind, ctx.Err())

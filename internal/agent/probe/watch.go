@@ -2,6 +2,8 @@ package probe
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -130,7 +132,7 @@ func (w *watch) probe(ctx context.Context, k kind, spec *corev1.Probe) bool {
 	if ctx.Err() != nil {
 		return false // the container went away under the probe
 	}
-	w.report(k, a, err)
+	w.report(ctx, k, a, err)
 	if err != nil {
 		return true
 	}
@@ -153,15 +155,26 @@ const tries = 3
 
 func (w *watch) askPatiently(ctx context.Context, spec *corev1.Probe) (a answer, err error) {
 	for range tries {
-		if a, err = w.prober.ask(ctx, spec, w.current()); err == nil || ctx.Err() != nil {
+		if a, err = w.askSafely(ctx, spec); err == nil || ctx.Err() != nil {
 			break
 		}
 	}
 	return a, err
 }
 
+// askSafely makes an error of a panic, lest one probe ends the agent.
+func (w *watch) askSafely(ctx context.Context, spec *corev1.Probe) (a answer, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+			klog.FromContext(ctx).Error(err, "A probe panicked", "pod", klog.KObj(w.pod), "stack", string(debug.Stack()))
+		}
+	}()
+	return w.prober.ask(ctx, spec, w.current())
+}
+
 // report writes the event of a probe that did not simply succeed.
-func (w *watch) report(k kind, a answer, err error) {
+func (w *watch) report(ctx context.Context, k kind, a answer, err error) {
 	event := func(reason, format string, args ...any) {
 		w.prober.Recorder.Eventf(containerReference(w.pod, w.current().Spec.Name), corev1.EventTypeWarning, reason, format, args...)
 	}
@@ -173,5 +186,5 @@ func (w *watch) report(k kind, a answer, err error) {
 	case a.grade == failure:
 		event("Unhealthy", "%s probe failed: %s", k, a.text)
 	}
-	klog.Background().V(4).Info("Probed", "pod", klog.KObj(w.pod), "container", w.current().Spec.Name, "probe", k, "failed", a.grade == failure, "err", err)
+	klog.FromContext(ctx).V(4).Info("Probed", "pod", klog.KObj(w.pod), "container", w.current().Spec.Name, "probe", k, "failed", a.grade == failure, "err", err)
 }

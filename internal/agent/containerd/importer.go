@@ -17,8 +17,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// rescan is how often the folder is looked at without being told of a change.
-const rescan = time.Minute
+const (
+	// rescan is how often the folder is looked at without being told of a change.
+	rescan = time.Minute
+	// calm is the least time between two looks: a file that is being written tells
+	// of every piece.
+	calm = 100 * time.Millisecond
+)
 
 // ImporterConfig says what to import, and to where.
 type ImporterConfig struct {
@@ -126,13 +131,18 @@ func (i *Importer) Run(ctx context.Context) error {
 		return err
 	}
 	for {
-		wake := i.pass(ctx, connection)
+		wake := time.After(i.pass(ctx, connection))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(calm):
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-watcher.Events:
 		case <-watcher.Errors: // a change may have been missed
-		case <-time.After(wake):
+		case <-wake:
 		}
 	}
 }

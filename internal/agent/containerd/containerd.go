@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,6 +93,9 @@ func (c *Containerd) start(ctx context.Context) error {
 	}
 	if err := writeFile(l.config, content); err != nil {
 		return fmt.Errorf("write containerd's configuration: %w", err)
+	}
+	if !strings.HasPrefix(l.root, l.runtime) {
+		logger.Info("The path of the data folder is too long for sockets, which go elsewhere", "folder", l.runtime)
 	}
 	logger.V(2).Info("Starting containerd", "program", c.programs.Containerd, "config", l.config, "socket", l.socket, "snapshotter", c.machine.snapshotter)
 	ctx, cancel := context.WithTimeout(ctx, startLimit)

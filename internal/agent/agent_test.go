@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 )
 
 // TestStories runs the transcripts in testdata. Each is one machine from its
-// beginning; its commands are the methods of story.
+// beginning.
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		synctest.Test(t, func(t *testing.T) {
@@ -32,97 +33,137 @@ func TestStories(t *testing.T) {
 	})
 }
 
+// command runs one command, and gives what there is to see.
 func (w *world) command(t *testing.T, d *datadriven.TestData) string {
-	arg := func(i int) string { return d.CmdArgs[i].Key }
-	name := func() types.NamespacedName { return types.NamespacedName{Namespace: "default", Name: arg(0)} }
 	switch d.Cmd {
-	case "fail":
-		w.api.change(name(), func(pod *corev1.Pod) {
-			pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, arg(1), "somebody said so"
-		})
-	case "finalizer":
-		w.api.change(name(), func(pod *corev1.Pod) { pod.Finalizers = []string{arg(1)} })
-	case "debug":
-		w.api.change(name(), func(pod *corev1.Pod) {
-			pod.Generation++
-			pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
-				TargetContainerName:      arg(2),
-				EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: arg(1), Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent},
-			})
-		})
-	case "label":
-		w.api.change(name(), func(pod *corev1.Pod) { metav1.SetMetaDataLabel(&pod.ObjectMeta, arg(1), "yes") })
-	case "node":
-		w.nodeGone.Store(arg(0) == "gone")
-	case "image":
-		w.runtime.AddImage(arg(0))
-	case "pod":
-		for _, pod := range w.pods(d.Input) {
-			if _, err := w.api.CreatePod(t.Context(), pod); err != nil {
-				return err.Error() + "\n"
-			}
-		}
-	case "static":
-		pods := w.pods(d.Input)
-		for _, pod := range pods {
-			uid := "static-" + pod.Annotations["version"]
-			pod.UID = types.UID(uid)
-			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, agent.SourceAnnotation, "file")
-		}
-		w.static.set(pods)
 	case "run":
-		w.run(parse(t, arg(0)))
+		w.run(parse(t, arg(d, 0)))
 		return w.told()
-	case "delete":
-		pod := w.api.get(name())
-		grace := pod.Spec.TerminationGracePeriodSeconds
-		if d.HasArg("force") {
-			grace = ptr.To[int64](0)
-		}
-		if err := w.api.DeletePod(t.Context(), name(), metav1.DeleteOptions{GracePeriodSeconds: grace}); err != nil {
-			return err.Error() + "\n"
-		}
-	case "exit":
-		var code int
-		d.ScanArgs(t, "code", &code)
-		w.runtime.Exit(w.container(arg(0)), int32(code))
-	case "probe":
-		w.prober.set(w.api.get(name()).UID, probeResult(t, d))
-	case "stop":
-		w.stop()
-	case "start":
-		w.startAgent()
-	case "api":
-		w.api.mu.Lock()
-		w.api.failing = map[string]error{"away": fmt.Errorf("the API server is away"), "back": nil}[arg(0)]
-		w.api.mu.Unlock()
-	case "evict":
-		w.agent.Fail(w.api.get(name()), podstep.Failure{Reason: "Evicted", Message: "The node was low on resource: memory.", Grace: ptr.To(time.Second)})
-	case "break-sandbox":
-		for _, f := range w.agent.All() {
-			if s, found := f.Sandbox(); found && f.Object.Name == arg(0) {
-				w.runtime.BreakSandbox(s.ID)
-			}
-		}
-	case "volumes":
-		w.volumes.mu.Lock()
-		w.volumes.fail = map[string]error{"fail": fmt.Errorf(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`), "work": nil}[arg(0)]
-		w.volumes.mu.Unlock()
-	case "objects-changed":
-		w.agent.ObjectsChanged(w.api.get(name()).UID)
-	case "annotate":
-		key, value, _ := strings.Cut(strings.TrimSpace(d.Input), " ")
-		w.api.annotate(name(), key, value)
 	case "condition":
-		return w.condition(name(), corev1.PodConditionType(arg(1)))
+		return w.condition(podName(d), corev1.PodConditionType(arg(d, 1)))
 	case "status":
-		return w.status(name())
+		return w.status(podName(d))
 	case "holdings":
 		return w.holdings()
-	default:
-		d.Fatalf(t, "unknown command %s", d.Cmd)
 	}
+	commands := []map[string]func(*testing.T, *datadriven.TestData){w.wishes(), w.changes(), w.happenings(), w.agentCommands()}
+	for _, of := range commands {
+		if does, known := of[d.Cmd]; known {
+			does(t, d)
+			return ""
+		}
+	}
+	d.Fatalf(t, "unknown command %s", d.Cmd)
 	return ""
+}
+
+func arg(d *datadriven.TestData, i int) string { return d.CmdArgs[i].Key }
+
+// podName is the pod that a command is about.
+func podName(d *datadriven.TestData) types.NamespacedName {
+	return types.NamespacedName{Namespace: "default", Name: arg(d, 0)}
+}
+
+// wishes are what users and machines ask for.
+func (w *world) wishes() map[string]func(*testing.T, *datadriven.TestData) {
+	return map[string]func(*testing.T, *datadriven.TestData){
+		"pod": func(t *testing.T, d *datadriven.TestData) {
+			for _, pod := range w.pods(d.Input) {
+				if _, err := w.api.CreatePod(t.Context(), pod); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"static": func(_ *testing.T, d *datadriven.TestData) {
+			pods := w.pods(d.Input)
+			for _, pod := range pods {
+				pod.UID = types.UID("static-" + pod.Annotations["version"])
+				metav1.SetMetaDataAnnotation(&pod.ObjectMeta, agent.SourceAnnotation, "file")
+			}
+			w.static.set(pods)
+		},
+		"delete": func(t *testing.T, d *datadriven.TestData) {
+			grace := w.api.get(podName(d)).Spec.TerminationGracePeriodSeconds
+			if d.HasArg("force") {
+				grace = ptr.To[int64](0)
+			}
+			if err := w.api.DeletePod(t.Context(), podName(d), metav1.DeleteOptions{GracePeriodSeconds: grace}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"debug": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) {
+				pod.Generation++
+				pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
+					TargetContainerName:      arg(d, 2),
+					EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: arg(d, 1), Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent},
+				})
+			})
+		},
+	}
+}
+
+// changes are what others do to pods.
+func (w *world) changes() map[string]func(*testing.T, *datadriven.TestData) {
+	return map[string]func(*testing.T, *datadriven.TestData){
+		"fail": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) {
+				pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, arg(d, 1), "somebody said so"
+			})
+		},
+		"finalizer": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) { pod.Finalizers = []string{arg(d, 1)} })
+		},
+		"label": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) { metav1.SetMetaDataLabel(&pod.ObjectMeta, arg(d, 1), "yes") })
+		},
+		"annotate": func(_ *testing.T, d *datadriven.TestData) {
+			key, value, _ := strings.Cut(strings.TrimSpace(d.Input), " ")
+			w.api.change(podName(d), func(pod *corev1.Pod) { metav1.SetMetaDataAnnotation(&pod.ObjectMeta, key, value) })
+		},
+		"objects-changed": func(_ *testing.T, d *datadriven.TestData) { w.agent.ObjectsChanged(w.api.get(podName(d)).UID) },
+		"node":            func(_ *testing.T, d *datadriven.TestData) { w.nodeGone.Store(arg(d, 0) == "gone") },
+		"api": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.fail(map[string]error{"away": errors.New("the API server is away"), "back": nil}[arg(d, 0)])
+		},
+	}
+}
+
+// happenings are what befalls a machine.
+func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
+	return map[string]func(*testing.T, *datadriven.TestData){
+		"image": func(_ *testing.T, d *datadriven.TestData) { w.runtime.AddImage(arg(d, 0)) },
+		"exit": func(t *testing.T, d *datadriven.TestData) {
+			var code int
+			d.ScanArgs(t, "code", &code)
+			w.runtime.Exit(w.container(arg(d, 0)), int32(code))
+		},
+		"break-sandbox": func(_ *testing.T, d *datadriven.TestData) {
+			for _, f := range w.agent.All() {
+				if s, found := f.Sandbox(); found && f.Object.Name == arg(d, 0) {
+					w.runtime.BreakSandbox(s.ID)
+				}
+			}
+		},
+		"probe": func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
+		"volumes": func(_ *testing.T, d *datadriven.TestData) {
+			failure := errors.New(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`)
+			w.volumes.failWith(map[string]error{"fail": failure, "work": nil}[arg(d, 0)])
+		},
+	}
+}
+
+// agentCommands are about the agent itself.
+func (w *world) agentCommands() map[string]func(*testing.T, *datadriven.TestData) {
+	return map[string]func(*testing.T, *datadriven.TestData){
+		"stop":  func(*testing.T, *datadriven.TestData) { w.stop() },
+		"start": func(*testing.T, *datadriven.TestData) { w.startAgent() },
+		"evict": func(_ *testing.T, d *datadriven.TestData) {
+			w.agent.Fail(w.api.get(podName(d)), podstep.Failure{
+				Reason: "Evicted", Message: "The node was low on resource: memory.", Grace: ptr.To(time.Second),
+			})
+		},
+	}
 }
 
 // pods reads pods of the node, with defaults.

@@ -96,13 +96,11 @@ func (s *api) change(name types.NamespacedName, how func(*corev1.Pod)) {
 	s.store(changed, false)
 }
 
-// annotate changes an annotation of a pod, as its controller may.
-func (s *api) annotate(name types.NamespacedName, key, value string) {
+// fail has all writes fail, until it is told nil.
+func (s *api) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed := s.pods[name].DeepCopy()
-	metav1.SetMetaDataAnnotation(&changed.ObjectMeta, key, value)
-	s.store(changed, false)
+	s.failing = err
 }
 
 func (s *api) UpdatePodStatus(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {

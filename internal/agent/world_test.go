@@ -182,6 +182,12 @@ func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
 	return time.Time{}, v.fail
 }
 
+func (v *volumes) failWith(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.fail = err
+}
+
 func (v *volumes) Mounts(context.Context, agent.MountRequest) ([]agent.Mount, error) { return nil, nil }
 
 func (v *volumes) TearDown(_ context.Context, uid types.UID, _ bool) error {

@@ -136,6 +136,8 @@ func (c *Cluster) startAgent(ctx context.Context, cfg AgentConfig) error {
 		return err
 	}
 	c.SetAgentAddress(name, c.agent.address())
+	ctx, cancel := context.WithTimeout(ctx, nodeReadyTimeout)
+	defer cancel()
 	return c.agent.awaitReady(ctx)
 }
 

@@ -29,7 +29,7 @@ import (
 	"github.com/garrison-project/garrison/internal/writer"
 )
 
-// nodeReadyTimeout is how long a node may take from its start until it is ready.
+// nodeReadyTimeout is how long the node of 'garrison up' may take until it is ready.
 const nodeReadyTimeout = time.Minute
 
 // AgentConfig says how this machine is a node. Dir is required.
@@ -171,8 +171,6 @@ func (a *nodeAgent) start(ctx context.Context, access nodeAccess) error {
 // awaitReady waits until pods can run here. With a network that others make it is
 // enough that the node is registered: that network may come as a pod.
 func (a *nodeAgent) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, nodeReadyTimeout)
-	defer cancel()
 	problem := "it is not registered"
 	err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
 		select {

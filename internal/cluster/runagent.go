@@ -59,8 +59,8 @@ func RunAgent(ctx context.Context, cfg AgentConfig, api *rest.Config, ready func
 	return errors.Join(err, a.stop(stopping))
 }
 
-// work waits until the node is ready, says so, and then until ctx is done or a part
-// has failed.
+// work waits until the node is ready, however long the API server is away, says so,
+// and then until ctx is done or a part has failed.
 func (a *nodeAgent) work(ctx context.Context, ready func()) error {
 	if err := a.awaitReady(ctx); err != nil {
 		if ctx.Err() != nil {

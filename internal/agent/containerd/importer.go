@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
+
+	"github.com/garrison-project/garrison/internal/agent/pause"
 )
 
 const (
@@ -41,6 +43,8 @@ type ImporterConfig struct {
 type Importer struct {
 	config ImporterConfig
 	loader loader
+	// own are images that are imported in another way, and stay too.
+	own []string
 
 	ready      chan struct{}
 	closeReady func() // may be called again
@@ -64,7 +68,9 @@ func NewImporter(config ImporterConfig) (*Importer, error) {
 // Importer makes an importer for this containerd, which knows what was imported
 // for as long as its images last.
 func (c *Containerd) Importer(dir string) *Importer {
-	return newImporter(ImporterConfig{Dir: dir, Memory: filepath.Join(filepath.Dir(c.layout.root), "imported.json")}, c.loader())
+	i := newImporter(ImporterConfig{Dir: dir, Memory: filepath.Join(filepath.Dir(c.layout.root), "imported.json")}, c.loader())
+	i.own = []string{pause.Image} // containerd 1.6 does not protect it by itself
+	return i
 }
 
 func newImporter(config ImporterConfig, l loader) *Importer {
@@ -93,12 +99,16 @@ func (i *Importer) Failures() map[string]error {
 	return failures
 }
 
-// Images are the names of all images that the archives brought, in full and
-// sorted. Nobody could pull them again, so they should not be collected.
+// Images are the names of all images that the archives brought, and of the pause
+// image where it is ours, in full and sorted. Nobody could pull them again, so
+// they must not be collected.
 func (i *Importer) Images() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	names := map[string]bool{}
+	for _, image := range i.own {
+		names[image] = true
+	}
 	for _, a := range i.shelf {
 		for _, image := range a.images {
 			names[image] = true

@@ -20,6 +20,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/containerd/containerdtest"
+	"github.com/garrison-project/garrison/internal/agent/pause"
 )
 
 // runImporter runs an importer until stop is called.
@@ -86,7 +87,7 @@ func TestImporter(t *testing.T) {
 
 	importer := c.Importer(dir)
 	stop := runImporter(t, importer)
-	want := []string{"docker.io/library/short:2", "garrison.dev/laid/out:1", "garrison.dev/one:1", "garrison.dev/zipped:1"}
+	want := []string{"docker.io/library/short:2", "garrison.dev/laid/out:1", "garrison.dev/one:1", pause.Image, "garrison.dev/zipped:1"}
 	for _, image := range append(want, "short:2") {
 		if !has(t, images, image) {
 			t.Errorf("%s was not imported", image)

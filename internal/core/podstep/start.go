@@ -110,6 +110,10 @@ const (
 // reported as waiting for the next.
 const errorShown = 5 * time.Second
 
+// lookAgain is when to look again for an image that others must bring: nobody
+// tells when they have.
+const lookAgain = 10 * time.Second
+
 // fetch sees to the image of a container's next attempt.
 func (p *machine) fetch(u *unit) progress {
 	here := slices.Contains(p.in.Images, u.spec.Image)
@@ -119,6 +123,7 @@ func (p *machine) fetch(u *unit) progress {
 		return present
 	case u.spec.PullPolicy == PullNever:
 		u.waiting = &Waiting{"ErrImageNeverPull", fmt.Sprintf("Container image %q is not present with pull policy of Never", u.spec.Image)}
+		p.wakeAt(p.in.Now.Add(lookAgain))
 		return heldUp
 	case p.ongoing(op) != nil:
 		return underWay

@@ -20,6 +20,7 @@ type resetCommand struct {
 	yes        bool
 	podLogsDir string
 	containerd string
+	endpoint   string
 }
 
 func newResetCommand(in *invocation) *cobra.Command {
@@ -45,6 +46,7 @@ them. The agent must not be running.`,
 	flags.BoolVar(&c.yes, "yes", false, "do not ask")
 	flags.StringVar(&c.podLogsDir, "pod-logs-dir", defaultPodLogs, "folder for the output of containers, as the agent was told")
 	flags.StringVar(&c.containerd, "containerd", "", "containerd to start, as the agent was told")
+	flags.StringVar(&c.endpoint, "container-runtime-endpoint", "", "socket of the runtime of others, if the agent was told one; its images stay")
 	return cmd
 }
 
@@ -64,7 +66,7 @@ func (c *resetCommand) run(in *invocation) error {
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	err = cluster.ResetNode(ctx, cluster.AgentConfig{
-		Dir: filepath.Join(dir, agentFolder), PodLogs: c.podLogsDir, ContainerdPath: c.containerd,
+		Dir: filepath.Join(dir, agentFolder), PodLogs: c.podLogsDir, ContainerdPath: c.containerd, RuntimeEndpoint: c.endpoint,
 	})
 	if errors.Is(err, cluster.ErrNothingToReset) {
 		fmt.Fprintln(in.streams.Out, err)

@@ -25,7 +25,7 @@ func (a *nodeAgent) startRuntime(ctx context.Context) error {
 	var err error
 	if options.Endpoint != "" {
 		// Others run their own containers there, which are none of our business.
-		options.Owner = a.cfg.Node.Name
+		options.Owner = a.cfg.owner()
 		if a.runtime, err = cri.New(options); err != nil {
 			return err
 		}
@@ -72,6 +72,10 @@ const meetTimeout = 10 * time.Second
 
 // podsFolder has a folder for each pod.
 func (cfg AgentConfig) podsFolder() string { return filepath.Join(cfg.Dir, "pods") }
+
+// owner marks the containers of this agent in a runtime of others: no other agent
+// of the machine has its folder.
+func (cfg AgentConfig) owner() string { return cfg.Dir }
 
 // cgroupRoot is the control group of all pods of an agent, by the name that no
 // other agent of the machine has.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent/apiaccess"
 	"github.com/garrison-project/garrison/internal/agent/containerd"
+	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/volume"
 )
 
@@ -30,20 +31,51 @@ func ResetNode(ctx context.Context, cfg AgentConfig) error {
 	if _, err := os.Stat(cfg.Dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s does not exist", ErrNothingToReset, cfg.Dir)
 	}
-	runtime, err := containerd.Start(ctx, containerd.Config{
-		Dir: cfg.Dir, ContainerdPath: cfg.ContainerdPath, CNIBinDir: cfg.CNIBinDir, CNIConfDir: cfg.CNIConfDir,
-	})
+	var err error
+	if cfg.RuntimeEndpoint != "" {
+		err = endSharedPods(ctx, cfg)
+	} else {
+		runtime, failure := containerd.Start(ctx, containerd.Config{
+			Dir: cfg.Dir, ContainerdPath: cfg.ContainerdPath, CNIBinDir: cfg.CNIBinDir, CNIConfDir: cfg.CNIConfDir,
+		})
+		if failure != nil {
+			return failure
+		}
+		name := runtime.Bridge()
+		err = errors.Join(
+			apiaccess.Remove(ctx, apiaccess.Config{Name: name, Bridge: name}),
+			runtime.Destroy(ctx),
+			removeControlGroups(cgroupRoot(name)),
+		)
+	}
+	uids, failure := removeVolumes(ctx, cfg)
+	if err = errors.Join(err, failure, removeLogs(cfg.PodLogs, uids)); err != nil {
+		return err
+	}
+	return os.RemoveAll(cfg.Dir)
+}
+
+// endSharedPods removes the pods that the agent has in a runtime of others.
+func endSharedPods(ctx context.Context, cfg AgentConfig) error {
+	runtime, err := cri.New(cri.Options{Endpoint: cfg.RuntimeEndpoint, Owner: cfg.owner(), PodsDirectory: cfg.podsFolder()})
 	if err != nil {
 		return err
 	}
-	name := runtime.Bridge()
-	err = errors.Join(apiaccess.Remove(ctx, apiaccess.Config{Name: name, Bridge: name}), runtime.Destroy(ctx))
-	uids, failure := removeVolumes(ctx, cfg)
-	err = errors.Join(err, failure, removeLogs(cfg.PodLogs, uids), removeControlGroups(cgroupRoot(name)))
-	if err == nil {
-		err = os.RemoveAll(cfg.Dir)
+	defer runtime.Close()
+	held, err := runtime.Look(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	var all error
+	for _, holding := range held {
+		for _, container := range holding.Containers {
+			all = errors.Join(all, runtime.KillContainer(ctx, container.ID, 0), runtime.RemoveContainer(ctx, container.ID))
+		}
+		for _, sandbox := range holding.Sandboxes {
+			all = errors.Join(all, runtime.StopSandbox(ctx, sandbox.ID), runtime.RemoveSandbox(ctx, sandbox.ID))
+		}
+	}
+	return errors.Join(all, apiaccess.Remove(ctx, apiaccess.Config{Name: accessName}))
 }
 
 // removeVolumes unmounts and removes the volumes of all pods, and tells whose they

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
@@ -25,11 +26,7 @@ import (
 
 // assemble builds the API server and the ways into it. Informers run until ctx
 // is done at the latest.
-func (s *Server) assemble(ctx context.Context) error {
-	authority, err := dynamiccertificates.NewStaticCAContent("garrison-ca", s.keys.Authority)
-	if err != nil {
-		return err
-	}
+func (s *Server) assemble(ctx context.Context) (err error) {
 	if s.served, err = kinds.Build(kinds.Options{RESTOptions: s.store, Tokens: s.tokens}); err != nil {
 		return err
 	}
@@ -39,9 +36,38 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.informers = newInformerFactory(ctx, s.client, s.served)
-	may, err := newAccess(s.informers)
+	g, err := s.newGates()
 	if err != nil {
 		return err
+	}
+	s.admit = g.admission
+	s.writer = writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: g.admission, User: self})
+	generic, err := s.newHandler(g)
+	if err != nil {
+		return err
+	}
+	s.handler, inMemory.handler = generic.Handler, generic.Handler
+	s.serve = generic.PrepareRun().RunWithContext
+	return nil
+}
+
+// gates are what a request passes on its way to the store.
+type gates struct {
+	clients       dynamiccertificates.CAContentProvider // signs certificates of clients
+	authenticator authenticator.Request
+	authorizer    authorizer.Authorizer
+	admission     admission.Interface
+}
+
+// newGates builds the gates, and serves what asks them for an opinion.
+func (s *Server) newGates() (*gates, error) {
+	authority, err := dynamiccertificates.NewStaticCAContent("garrison-ca", s.keys.Authority)
+	if err != nil {
+		return nil, err
+	}
+	may, err := newAccess(s.informers)
+	if err != nil {
+		return nil, err
 	}
 	accounts := serviceaccount.New(serviceaccount.Options{Issuer: s.tokens, Client: s.client, Informers: s.informers})
 	s.served.ServeReviews(kinds.Reviewers{
@@ -51,35 +77,33 @@ func (s *Server) assemble(ctx context.Context) error {
 		Rules:         may.rules,
 	})
 	if err := s.serveConnections(may.all); err != nil {
-		return err
+		return nil, err
 	}
 	admit, err := newAdmission(admissionOptions{s.client, s.informers, s.served, may.guard})
-	if err != nil {
-		return err
-	}
-	s.writer = writer.NewDirect(writer.DirectOptions{Storage: s.served, Admission: admit, User: self})
+	return &gates{
+		clients:       authority,
+		authenticator: newAuthenticator(authority, accounts),
+		authorizer:    may.all,
+		admission:     admit,
+	}, err
+}
 
-	config := newGenericConfig(newAuthenticator(authority, accounts), may.all)
-	config.AdmissionControl = admit
-	if err := s.configure(config, authority); err != nil {
-		return err
+// newHandler builds what answers requests that have passed the gates.
+func (s *Server) newHandler(g *gates) (*genericapiserver.GenericAPIServer, error) {
+	config := newGenericConfig(g)
+	if err := s.configure(config, g.clients); err != nil {
+		return nil, err
 	}
 	generic, err := config.Complete(s.informers).New("garrison", genericapiserver.NewEmptyDelegate())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := install(generic, s.served); err != nil {
-		return err
+		return nil, err
 	}
 	serveOpenAPI(generic, config)
-	if err := serviceaccount.ServeDiscovery(generic.Handler.NonGoRestfulMux, s.tokens, s.URL()); err != nil {
-		return err
-	}
 	generic.ShutdownTimeout = drainTimeout
-	inMemory.handler = generic.Handler
-	s.handler, s.admit = generic.Handler, admit
-	s.serve = generic.PrepareRun().RunWithContext
-	return nil
+	return generic, serviceaccount.ServeDiscovery(generic.Handler.NonGoRestfulMux, s.tokens, s.URL())
 }
 
 // configure says how this server listens, stores and knows that it is well.
@@ -116,11 +140,12 @@ func loopback(t http.RoundTripper) *rest.Config {
 }
 
 // newGenericConfig returns what does not depend on the one server.
-func newGenericConfig(authn authenticator.Request, authz authorizer.Authorizer) *genericapiserver.Config {
+func newGenericConfig(g *gates) *genericapiserver.Config {
 	config := genericapiserver.NewConfig(api.Codecs)
 	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
-	config.Authentication.Authenticator = authn
-	config.Authorization.Authorizer = authz
+	config.Authentication.Authenticator = g.authenticator
+	config.Authorization.Authorizer = g.authorizer
+	config.AdmissionControl = g.admission
 	config.LongRunningFunc = longRunning
 	// Watches are asked to end in this time, at the end.
 	config.ShutdownWatchTerminationGracePeriod = drainTimeout / 2

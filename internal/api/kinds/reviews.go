@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,10 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -234,17 +238,80 @@ func accessAttributes(u user.Info, r *authorizationv1.ResourceAttributes, n *aut
 	case n != nil:
 		return authorizer.AttributesRecord{User: u, Verb: n.Verb, Path: n.Path}, nil
 	}
-	return authorizer.AttributesRecord{
+	record := authorizer.AttributesRecord{
 		User:            u,
 		Verb:            r.Verb,
 		Namespace:       r.Namespace,
 		APIGroup:        r.Group,
-		APIVersion:      r.Version,
+		APIVersion:      cmp.Or(r.Version, "*"),
 		Resource:        r.Resource,
 		Subresource:     r.Subresource,
 		Name:            r.Name,
 		ResourceRequest: true,
-	}, nil
+	}
+	record.LabelSelectorRequirements, record.LabelSelectorParsingErr = labelRequirements(r.LabelSelector)
+	record.FieldSelectorRequirements, record.FieldSelectorParsingErr = fieldRequirements(r.FieldSelector)
+	return record, nil
+}
+
+// labelRequirements reads a selector by labels. What of it cannot be read is left
+// out: the question is then about more objects, never fewer.
+func labelRequirements(s *authorizationv1.LabelSelectorAttributes) (labels.Requirements, error) {
+	if s == nil {
+		return nil, nil
+	}
+	if s.RawSelector != "" {
+		parsed, err := labels.Parse(s.RawSelector)
+		if err != nil {
+			return nil, err
+		}
+		all, _ := parsed.Requirements()
+		return all, nil
+	}
+	operators := map[metav1.LabelSelectorOperator]selection.Operator{
+		metav1.LabelSelectorOpIn: selection.In, metav1.LabelSelectorOpNotIn: selection.NotIn,
+		metav1.LabelSelectorOpExists: selection.Exists, metav1.LabelSelectorOpDoesNotExist: selection.DoesNotExist,
+	}
+	var all labels.Requirements
+	var faults []error
+	for _, r := range s.Requirements {
+		one, err := labels.NewRequirement(r.Key, operators[r.Operator], r.Values)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		all = append(all, *one)
+	}
+	return all, errors.Join(faults...)
+}
+
+// fieldRequirements is labelRequirements for fields, each of which can be told to
+// have, or not to have, one value.
+func fieldRequirements(s *authorizationv1.FieldSelectorAttributes) (fields.Requirements, error) {
+	if s == nil {
+		return nil, nil
+	}
+	if s.RawSelector != "" {
+		parsed, err := fields.ParseSelector(s.RawSelector)
+		if err != nil {
+			return nil, err
+		}
+		return parsed.Requirements(), nil
+	}
+	operators := map[metav1.FieldSelectorOperator]selection.Operator{
+		metav1.FieldSelectorOpIn: selection.Equals, metav1.FieldSelectorOpNotIn: selection.NotEquals,
+	}
+	var all fields.Requirements
+	var faults []error
+	for _, r := range s.Requirements {
+		operator, known := operators[r.Operator]
+		if !known || len(r.Values) != 1 {
+			faults = append(faults, fmt.Errorf("a requirement on field %s with operator %s and %d values is not supported", r.Key, r.Operator, len(r.Values)))
+			continue
+		}
+		all = append(all, fields.Requirement{Field: r.Key, Operator: operator, Value: r.Values[0]})
+	}
+	return all, errors.Join(faults...)
 }
 
 type rulesReviewer struct {

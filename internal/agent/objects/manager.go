@@ -63,7 +63,9 @@ func New(ctx context.Context, options Options) *Manager {
 
 // Close ends all watches and waits for it. Nothing is held afterwards.
 func (m *Manager) Close() {
+	m.mu.Lock() // nobody begins to follow anything after the end
 	m.end()
+	m.mu.Unlock()
 	m.running.Wait()
 }
 

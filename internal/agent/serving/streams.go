@@ -15,6 +15,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/core/podstep"
+	"github.com/garrison-project/garrison/internal/hush"
 )
 
 // serveExec runs a command in a container, whose streams are those of the client.
@@ -116,7 +117,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, location string
 	}
 	transport := &http.Transport{DialContext: s.dialer.DialContext}
 	direct := proxy.NewUpgradeAwareHandler(u, transport, false, true, responder{})
-	translate(direct).ServeHTTP(w, r)
+	hush.Handler(translate(direct)).ServeHTTP(w, r)
 }
 
 // responder answers when a client could not be connected.

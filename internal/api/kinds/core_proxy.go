@@ -14,6 +14,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/proxy"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/garrison-project/garrison/internal/hush"
 )
 
 var proxyMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
@@ -26,7 +28,7 @@ var (
 // proxyTo passes a request on, below location.
 func proxyTo(location *url.URL, path string, transport http.RoundTripper, responder rest.Responder) http.Handler {
 	location.Path = utilnet.JoinPreservingTrailingSlash(location.Path, path)
-	return proxy.NewUpgradeAwareHandler(location, transport, true, false, proxy.NewErrorResponder(responder))
+	return hush.Handler(proxy.NewUpgradeAwareHandler(location, transport, true, false, proxy.NewErrorResponder(responder)))
 }
 
 // podProxyREST passes requests on to pods.

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	translator "k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
+
+	"github.com/garrison-project/garrison/internal/hush"
 )
 
 // streamREST connects the streams of a client, over SPDY or a WebSocket, to the
@@ -76,7 +78,7 @@ func (r *streamREST[T]) Connect(ctx context.Context, name string, options runtim
 	}
 	location := agent.at(r.kind.query(o), path...)
 	direct := proxy.NewUpgradeAwareHandler(location, agent.Transport, false, true, proxy.NewErrorResponder(responder))
-	return r.kind.translate(o, direct), nil
+	return hush.Handler(r.kind.translate(o, direct)), nil
 }
 
 // translateStreams serves a WebSocket whose streams close one by one with the SPDY

@@ -145,7 +145,8 @@ func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 				}
 			}
 		},
-		"probe": func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
+		"lose-files": func(*testing.T, *datadriven.TestData) { w.volumes.lose() },
+		"probe":      func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
 		"volumes": func(_ *testing.T, d *datadriven.TestData) {
 			failure := errors.New(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`)
 			w.volumes.failWith(map[string]error{"fail": failure, "work": nil}[arg(d, 0)])

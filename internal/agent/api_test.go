@@ -1,8 +1,10 @@
 package agent_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +36,13 @@ func newAPI(wrote func(string)) *api {
 // informer is one agent's view of the pods.
 func (s *api) informer() cache.SharedIndexInformer {
 	return cache.NewSharedIndexInformer(s.source, &corev1.Pod{}, 0, cache.Indexers{})
+}
+
+// all are the pods, by name.
+func (s *api) all() []*corev1.Pod {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.pods), func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func nameOf(pod *corev1.Pod) types.NamespacedName {

@@ -182,6 +182,13 @@ func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
 	return time.Time{}, v.fail
 }
 
+// lose forgets all files, as if somebody had removed them.
+func (v *volumes) lose() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.up)
+}
+
 func (v *volumes) failWith(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -114,6 +114,12 @@ func (w *world) changes() map[string]func(*testing.T, *datadriven.TestData) {
 		"finalizer": func(_ *testing.T, d *datadriven.TestData) {
 			w.api.change(podName(d), func(pod *corev1.Pod) { pod.Finalizers = []string{arg(d, 1)} })
 		},
+		"set-image": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) {
+				pod.Generation++
+				pod.Spec.Containers[0].Image = arg(d, 1)
+			})
+		},
 		"label": func(_ *testing.T, d *datadriven.TestData) {
 			w.api.change(podName(d), func(pod *corev1.Pod) { metav1.SetMetaDataLabel(&pod.ObjectMeta, arg(d, 1), "yes") })
 		},

@@ -59,6 +59,8 @@ type told struct {
 	ending map[string]bool
 	// waiting is the wait that was told last, by container.
 	waiting map[string]string
+	// deadline: that the pod was active too long.
+	deadline bool
 }
 
 // tellBegun writes the events of an operation that begins. It belongs to the step.
@@ -171,6 +173,14 @@ func (a *Agent) tellWaiting(p *pod, object *corev1.Pod, s *podstep.Status) {
 				a.tell(object, list[i].Name, e)
 			}
 		}
+	}
+}
+
+// tellDeadline writes once that a pod was active too long.
+func (a *Agent) tellDeadline(p *pod, object *corev1.Pod, s *podstep.Status) {
+	if s.Reason == "DeadlineExceeded" && !p.told.deadline && !ended(object) {
+		p.told.deadline = true
+		a.tell(object, "", normal(s.Reason, s.Message))
 	}
 }
 

@@ -39,6 +39,7 @@ func (a *Agent) Step(ctx context.Context, uid types.UID) (time.Time, error) {
 	}
 	d := a.decide(ctx, p, in, holding)
 	a.tellWaiting(p, object, &d.Status)
+	a.tellDeadline(p, object, &d.Status)
 	if err := a.settle(ctx, p, in, d); err != nil {
 		return time.Time{}, err
 	}

@@ -12,7 +12,7 @@
 // what the runtime cannot tell; losing it is safe.
 //
 // It leaves to others: every call to the runtime, running probes and hooks,
-// volumes, pulling images, credentials, logs and events (agent/cri), the last
+// volumes, pulling images, credentials, logs and events (agent), the last
 // check whether the node can take the pod (core/place), and the conversion from
 // and to API objects (view).
 package podstep

@@ -92,6 +92,7 @@ func startCluster(t *testing.T) *cluster {
 		APIAudiences:  authenticator.Audiences{"here"},
 		Rules:         podRules{},
 	})
+	set.ServeConnections(kinds.Connections{})
 	server := newServer(t, set)
 	t.Cleanup(server.Destroy)
 	as := func(w http.ResponseWriter, r *http.Request) {

@@ -41,7 +41,12 @@ const (
 
 // Able reports whether the node's agent answers requests.
 func Able(node *corev1.Node) bool {
-	return slices.Contains(strings.Split(node.Annotations[FeaturesAnnotation], ","), Feature)
+	for feature := range strings.SplitSeq(node.Annotations[FeaturesAnnotation], ",") {
+		if feature == Feature {
+			return true
+		}
+	}
+	return false
 }
 
 // Wanted reports whether the DaemonSet leaves it to the controller to ask.
@@ -124,9 +129,12 @@ func (r Request) String() string {
 // RequestOf is what the agent of a pod is asked for; false if it is for nothing,
 // or if it cannot be read.
 func RequestOf(pod *corev1.Pod) (Request, bool) {
-	var r Request
 	text, found := pod.Annotations[Annotation]
-	if !found || json.Unmarshal([]byte(text), &r) != nil || r.Revision == "" {
+	if !found {
+		return Request{}, false
+	}
+	var r Request
+	if err := json.Unmarshal([]byte(text), &r); err != nil || r.Revision == "" {
 		return Request{}, false
 	}
 	return r, true

@@ -81,7 +81,7 @@ func RolloutInput(o Observation) (rollout.Input, error) {
 		}
 	}
 	in.Strays = sortOut(o.Pods, o.Roster, in.Nodes)
-	if in.PrePull {
+	if in.PrePull && slices.ContainsFunc(in.Nodes, func(n rollout.Node) bool { return n.PrePulls }) {
 		passOver(o, in.Nodes)
 	}
 	return in, nil

@@ -45,8 +45,9 @@ setup: ## Install the Debian packages that the machine lacks
 build: ## Build bin/garrison
 	CGO_ENABLED=0 $(GO) build -p $(JOBS) -trimpath -ldflags '-s -w $(strip $(VERSION_FLAGS))' -o $(BINARY) ./cmd/garrison
 
-demo: setup build ## Show a rollout, an update, a node joining and a node leaving on a throw-away control plane
-	@test/demo/run.sh $(BINARY)
+demo: setup build ## Show agents in real containers, a rollout, an update, nodes that join and leave, all thrown away
+	$(GO) build -o bin/images ./test/images
+	@test/demo/run.sh $(BINARY) bin/images
 
 test: setup ## Run every test, with the race detector
 	$(GO) test -p $(JOBS) -race -timeout 20m ./...

@@ -19,6 +19,7 @@ func TestAgentChecksItsFlags(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--agent-port=70000":                                     "--agent-port must be between 0 and 65535, not 70000",
 		"--agent-address=everywhere":                             `--agent-address must be an IP address, not "everywhere"`,
+		"--node-lease-duration-seconds=0":                        "--node-lease-duration-seconds must be positive",
 		"--max-pods=0":                                           "--max-pods must be positive",
 		"--image-gc-high-threshold=101":                          "--image-gc-high-threshold must be between 0 and 100, not 101",
 		"--image-gc-high-threshold=70":                           "--image-gc-low-threshold must be at least 0 and less than --image-gc-high-threshold",
@@ -38,8 +39,8 @@ func TestAgentChecksItsFlags(t *testing.T) {
 		"--system-reserved=example.com/gpu=1":                    `--system-reserved: "example.com/gpu" is not a resource that can be given here`,
 		"--kube-reserved=cpu=lots":                               `--kube-reserved: cpu: "lots" is not a quantity`,
 		"--eviction-hard=disk<10%":                               `--eviction-hard: "disk" is not one of`,
-		"--pod-cidr=10.88.7.1/24":                                `--pod-cidr: "10.88.7.1/24" is not a range of addresses such as 10.88.7.0/24`,
-		"--pod-cidr=10.88.7.0/24|--cni-conf-dir=x":               "--pod-cidr is for the bridge of Garrison's own, which --cni-conf-dir replaces",
+		"--pod-cidr=10.84.7.1/24":                                `--pod-cidr: "10.84.7.1/24" is not a range of addresses such as 10.84.7.0/24`,
+		"--pod-cidr=10.84.7.0/24|--cni-conf-dir=x":               "--pod-cidr is for the bridge of Garrison's own, which --cni-conf-dir replaces",
 		"--containerd=x|--container-runtime-endpoint=y":          "--containerd and --container-runtime-endpoint exclude each other",
 		"--cni-bin-dir=x|--container-runtime-endpoint=unix:///y": "with --container-runtime-endpoint the pod network is that runtime's",
 	} {
@@ -77,7 +78,7 @@ func TestAgentConfig(t *testing.T) {
 		},
 		MaxPods: 110, ExtendedResources: corev1.ResourceList{"example.com/gpu": resource.MustParse("2")},
 		SystemReserved: corev1.ResourceList{"cpu": resource.MustParse("500m")}, KubeReserved: corev1.ResourceList{},
-		Eviction: node.Thresholds{}, ImageGC: node.DefaultImageGC, Version: cfg.Node.Version,
+		Eviction: node.Thresholds{}, ImageGC: node.DefaultImageGC, LeaseDuration: node.DefaultLeaseDuration, Version: cfg.Node.Version,
 	}
 	if !reflect.DeepEqual(cfg.Node, want) {
 		t.Errorf("node %+v\nwant %+v", cfg.Node, want)

@@ -56,6 +56,8 @@ type agentFlags struct {
 	podLogsDir  string
 	manifestDir string
 
+	leaseSeconds int
+
 	imageGCHigh, imageGCLow int
 	imageMinAge             time.Duration
 }
@@ -69,7 +71,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.containerd, "containerd", "", "containerd to start (default the one on the PATH)")
 	flags.StringVar(&f.cniConfDir, "cni-conf-dir", "", "folder with the configuration of a pod network made by others (default a bridge of Garrison's own)")
 	flags.StringVar(&f.cniBinDir, "cni-bin-dir", "", "folder with the CNI plugins (default where distributions put them)")
-	flags.StringVar(&f.podCIDR, "pod-cidr", "", "range of addresses for the pods of this node, such as 10.88.7.0/24 (default what the cluster hands out)")
+	flags.StringVar(&f.podCIDR, "pod-cidr", "", "range of addresses for the pods of this node, such as 10.84.7.0/24 (default what the cluster hands out)")
 	flags.IPSliceVar(&f.clusterDNS, "cluster-dns", nil, "addresses of the DNS servers for pods (default those of this machine)")
 	flags.StringVar(&f.clusterDomain, "cluster-domain", "cluster.local", "domain that pods search, if there are cluster DNS servers")
 
@@ -82,6 +84,8 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.port, "agent-port", defaultAgentPort, "port for logs, exec and metrics; 0 picks a free one")
 	flags.StringVar(&f.podLogsDir, "pod-logs-dir", defaultPodLogs, "folder for the output of containers")
 	flags.StringVar(&f.manifestDir, "pod-manifest-path", "", "folder with the manifests of static pods (default "+manifestFolder+" in the data directory)")
+
+	flags.IntVar(&f.leaseSeconds, "node-lease-duration-seconds", int(node.DefaultLeaseDuration/time.Second), "how long the node's lease is good for; it is renewed four times in that time")
 
 	flags.IntVar(&f.imageGCHigh, "image-gc-high-threshold", node.DefaultImageGC.High, "per cent of the disk in use above which unused images are removed; 100 keeps them")
 	flags.IntVar(&f.imageGCLow, "image-gc-low-threshold", node.DefaultImageGC.Low, "per cent of the disk in use to which unused images are removed")
@@ -130,6 +134,8 @@ func (f *agentFlags) check() error {
 		return usagef("--agent-address must be an IP address, not %q", f.address)
 	case f.maxPods < 1:
 		return usagef("--max-pods must be positive")
+	case f.leaseSeconds < 1:
+		return usagef("--node-lease-duration-seconds must be positive")
 	case f.imageGCHigh < 0 || f.imageGCHigh > 100:
 		return usagef("--image-gc-high-threshold must be between 0 and 100, not %d", f.imageGCHigh)
 	case f.imageGCLow < 0 || f.imageGCLow >= f.imageGCHigh:
@@ -159,13 +165,13 @@ func (f *agentFlags) check() error {
 func (f *agentFlags) settings() (node.Settings, error) {
 	s := node.Settings{
 		Name: f.nodeName, Addresses: f.nodeIPs, MaxPods: f.maxPods, PodCIDR: f.podCIDR,
-		ImageGC: node.ImageGC{High: f.imageGCHigh, Low: f.imageGCLow, MinAge: f.imageMinAge},
-		Version: version.Get().GitVersion,
+		ImageGC:       node.ImageGC{High: f.imageGCHigh, Low: f.imageGCLow, MinAge: f.imageMinAge},
+		LeaseDuration: time.Duration(f.leaseSeconds) * time.Second, Version: version.Get().GitVersion,
 	}
 	var err error
 	if f.podCIDR != "" {
 		if prefix, failure := netip.ParsePrefix(f.podCIDR); failure != nil || prefix != prefix.Masked() {
-			return s, usagef("--pod-cidr: %q is not a range of addresses such as 10.88.7.0/24", f.podCIDR)
+			return s, usagef("--pod-cidr: %q is not a range of addresses such as 10.84.7.0/24", f.podCIDR)
 		}
 	}
 	if s.Labels, err = parseNodeLabels(f.nodeLabels); err != nil {

@@ -178,7 +178,7 @@ func TestUpChecksItsFlags(t *testing.T) {
 		"--service-account-issuer=x":      `--service-account-issuer: "x" is not a URL such as https://kubernetes.default.svc`,
 		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
 		"--v=-1":                          "-v must not be negative",
-		"--cluster-cidr=everywhere":       `--cluster-cidr: "everywhere" is not a range of addresses such as 10.88.0.0/16`,
+		"--cluster-cidr=everywhere":       `--cluster-cidr: "everywhere" is not a range of addresses such as 10.84.0.0/16`,
 		"--cluster-cidr=10.0.0.0/30":      "--cluster-cidr: 10.0.0.0/30 has no parts with a mask of 24 bits",
 		"--controllers=*,-deployment":     `--controllers: "deployment" is not one of ` + strings.Join(cluster.PartNames(), ", "),
 	} {

@@ -209,6 +209,8 @@ func (f *upFlags) agentConfig(dir string) (*cluster.AgentConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Who is given up soon has to be heard of often.
+	cfg.Node.LeaseDuration = min(cfg.Node.LeaseDuration, f.grace.Truncate(time.Second))
 	if err := cfg.CheckMachine(); err != nil {
 		return nil, fmt.Errorf("make this machine a node: %w; to start without it: --no-agent", err)
 	}

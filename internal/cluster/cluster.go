@@ -32,7 +32,7 @@ type Config struct {
 	// as unreachable; by default what Kubernetes has.
 	NodeMonitorGracePeriod time.Duration
 	// ClusterCIDR is the range that nodes get parts of for the addresses of their
-	// pods; by default 10.88.0.0/16.
+	// pods; by default 10.84.0.0/16.
 	ClusterCIDR netip.Prefix
 	// Controllers are the parts to run beside the server, by default all.
 	Controllers Selection

@@ -31,7 +31,7 @@ import (
 
 // DefaultClusterCIDR is the range that nodes get a part of. It lies beside those
 // that simulated nodes and pods take their addresses from.
-var DefaultClusterCIDR = netip.MustParsePrefix("10.88.0.0/16")
+var DefaultClusterCIDR = netip.MustParsePrefix("10.84.0.0/16")
 
 // The length of the mask of a node's range, as kube-controller-manager has them.
 const (

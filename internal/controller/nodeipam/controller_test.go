@@ -23,11 +23,11 @@ func newNode(name string, ranges ...string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: ranges}}
 }
 
-// inCluster runs a controller of the range 10.88.0.0/22 beside a test.
+// inCluster runs a controller of the range 10.84.0.0/22 beside a test.
 func inCluster(t *testing.T, api *fake.Clientset, test func(t *testing.T, api *fake.Clientset)) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := informers.NewSharedInformerFactory(api, 0)
-		c, err := New(Options{Client: api, Informers: shared, ClusterCIDR: netip.MustParsePrefix("10.88.0.0/22")})
+		c, err := New(Options{Client: api, Informers: shared, ClusterCIDR: netip.MustParsePrefix("10.84.0.0/22")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func show(t *testing.T, api *fake.Clientset) string {
 		if len(node.Spec.PodCIDRs) > 0 && node.Spec.PodCIDR != node.Spec.PodCIDRs[0] && node.Spec.PodCIDR != "" {
 			t.Errorf("node %s has %q and %v", node.Name, node.Spec.PodCIDR, node.Spec.PodCIDRs)
 		}
-		all = append(all, fmt.Sprintf("%s:%s", node.Name, strings.TrimPrefix(strings.Join(node.Spec.PodCIDRs, ","), "10.88.")))
+		all = append(all, fmt.Sprintf("%s:%s", node.Name, strings.TrimPrefix(strings.Join(node.Spec.PodCIDRs, ","), "10.84.")))
 	}
 	slices.Sort(all)
 	return strings.Join(all, " ")
@@ -67,7 +67,7 @@ func show(t *testing.T, api *fake.Clientset) string {
 func TestNodesGetRanges(t *testing.T) {
 	simulated := newNode("simulated")
 	simulated.Annotations = map[string]string{"garrison.dev/simulated": "true"}
-	inCluster(t, fake.NewClientset(newNode("a"), newNode("told", "10.88.1.0/24"), simulated), func(t *testing.T, api *fake.Clientset) {
+	inCluster(t, fake.NewClientset(newNode("a"), newNode("told", "10.84.1.0/24"), simulated), func(t *testing.T, api *fake.Clientset) {
 		if got, want := show(t, api), "a:0.0/24 simulated: told:1.0/24"; got != want {
 			t.Fatalf("at first %s, want %s", got, want)
 		}

@@ -23,7 +23,7 @@ const maxParts = 1 << 16
 func newRanges(whole netip.Prefix, bits int) (*ranges, error) {
 	switch {
 	case !whole.IsValid() || whole != whole.Masked():
-		return nil, fmt.Errorf("%v is not a range of addresses such as 10.88.0.0/16", whole)
+		return nil, fmt.Errorf("%v is not a range of addresses such as 10.84.0.0/16", whole)
 	case bits < whole.Bits() || bits > whole.Addr().BitLen():
 		return nil, fmt.Errorf("%v has no parts with a mask of %d bits", whole, bits)
 	case bits-whole.Bits() > 16:

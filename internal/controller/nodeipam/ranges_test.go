@@ -15,10 +15,10 @@ func TestPartsAreDealtInOrder(t *testing.T) {
 		bits  int
 		want  string
 	}{
-		{"10.88.0.0/22", 24, "10.88.0.0/24 10.88.1.0/24 10.88.2.0/24 10.88.3.0/24"},
-		{"10.88.8.0/23", 25, "10.88.8.0/25 10.88.8.128/25 10.88.9.0/25 10.88.9.128/25"},
+		{"10.84.0.0/22", 24, "10.84.0.0/24 10.84.1.0/24 10.84.2.0/24 10.84.3.0/24"},
+		{"10.84.8.0/23", 25, "10.84.8.0/25 10.84.8.128/25 10.84.9.0/25 10.84.9.128/25"},
 		{"fd00:88::/62", 64, "fd00:88::/64 fd00:88:0:1::/64 fd00:88:0:2::/64 fd00:88:0:3::/64"},
-		{"10.88.0.0/24", 24, "10.88.0.0/24"},
+		{"10.84.0.0/24", 24, "10.84.0.0/24"},
 	} {
 		r, err := newRanges(netip.MustParsePrefix(c.whole), c.bits)
 		if err != nil {
@@ -40,11 +40,11 @@ func TestPartsAreDealtInOrder(t *testing.T) {
 
 func TestClusterCIDR(t *testing.T) {
 	for text, want := range map[string]string{
-		"10.88.0.0/16": "",
+		"10.84.0.0/16": "",
 		"10.0.0.0/8":   "",
 		"fd00::/48":    "",
-		"10.88.0.1/16": "10.88.0.1/16 is not a range of addresses such as 10.88.0.0/16",
-		"10.88.0.0/25": "10.88.0.0/25 has no parts with a mask of 24 bits",
+		"10.84.0.1/16": "10.84.0.1/16 is not a range of addresses such as 10.84.0.0/16",
+		"10.84.0.0/25": "10.84.0.0/25 has no parts with a mask of 24 bits",
 		"fd00::/32":    "fd00::/32 has more than 65536 parts with a mask of 64 bits",
 	} {
 		err := CheckClusterCIDR(netip.MustParsePrefix(text))
@@ -61,7 +61,7 @@ func TestClusterCIDR(t *testing.T) {
 // taken, and compares with a search through all holders.
 func TestNobodySharesAddresses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		whole := netip.MustParsePrefix("10.88.0.0/20")
+		whole := netip.MustParsePrefix("10.84.0.0/20")
 		r, err := newRanges(whole, 24)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestNobodySharesAddresses(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"book": func(t *rapid.T) {
-				address := netip.AddrFrom4([4]byte{10, 88, byte(rapid.IntRange(0, 31).Draw(t, "third")), byte(rapid.IntRange(0, 255).Draw(t, "fourth"))})
+				address := netip.AddrFrom4([4]byte{10, 84, byte(rapid.IntRange(0, 31).Draw(t, "third")), byte(rapid.IntRange(0, 255).Draw(t, "fourth"))})
 				prefix := netip.PrefixFrom(address, rapid.IntRange(14, 32).Draw(t, "bits"))
 				holder := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "holder")
 				r.book(holder, []netip.Prefix{prefix})
@@ -96,7 +96,7 @@ func TestNobodySharesAddresses(t *testing.T) {
 				delete(held, holder)
 				part, found := r.take(holder)
 				for i := range 16 {
-					want := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 88, byte(i), 0}), 24)
+					want := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 84, byte(i), 0}), 24)
 					if !free(want) {
 						continue
 					}

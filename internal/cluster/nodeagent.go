@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -77,6 +79,9 @@ func (cfg AgentConfig) complete() (AgentConfig, error) {
 	}
 	if cfg.Node.Name == "" {
 		cfg.Node.Name = cfg.Node.Hostname
+	}
+	if problems := validation.IsDNS1123Subdomain(cfg.Node.Name); len(problems) > 0 {
+		return cfg, fmt.Errorf("the host name %q cannot be the name of a node: choose one with --node-name (%s)", cfg.Node.Name, strings.Join(problems, "; "))
 	}
 	if len(cfg.Node.Addresses) == 0 {
 		cfg.Node.Addresses = []net.IP{machine.Address()}

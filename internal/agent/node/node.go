@@ -42,6 +42,9 @@ const (
 	maxRegisterPause = 7 * time.Second
 )
 
+// DefaultLeaseDuration is what kubelets have.
+const DefaultLeaseDuration = 40 * time.Second
+
 // Runtime is what the node asks of the container runtime.
 type Runtime interface {
 	Condition(ctx context.Context) (agent.Condition, error)
@@ -78,6 +81,9 @@ type Settings struct {
 	SystemReserved, KubeReserved corev1.ResourceList
 	Eviction                     Thresholds
 	ImageGC                      ImageGC
+	// LeaseDuration is how long the node's lease is good for, in whole seconds;
+	// by default DefaultLeaseDuration. It is renewed four times in that time.
+	LeaseDuration time.Duration
 	// StorageDir lies in the file system that pods write to, ImageDir in that of
 	// the images.
 	StorageDir, ImageDir string
@@ -142,6 +148,9 @@ func New(options Options) (*Node, error) {
 	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
+	}
+	if options.Settings.LeaseDuration == 0 {
+		options.Settings.LeaseDuration = DefaultLeaseDuration
 	}
 	n := &Node{Options: options, known: make(chan struct{}), gauge: gauge{thresholds: options.Settings.Eviction, period: pressureTransition}}
 	var err error

@@ -196,7 +196,7 @@ func TestRegistration(t *testing.T) {
 		if *lease.Spec.LeaseDurationSeconds != 40 || len(lease.OwnerReferences) != 1 || lease.OwnerReferences[0].Name != "post" {
 			t.Errorf("lease %+v, owners %v", lease.Spec, lease.OwnerReferences)
 		}
-		settle(15 * time.Second)
+		settle(11 * time.Second)
 		if lease, err = api.CoordinationV1().Leases("kube-node-lease").Get(t.Context(), "post", metav1.GetOptions{}); err != nil || !lease.Spec.RenewTime.After(renewed) {
 			t.Errorf("lease of %v renewed at %v, %v", renewed, lease.Spec.RenewTime, err)
 		}

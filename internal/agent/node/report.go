@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	leaseSeconds  = 40
-	renewInterval = 10 * time.Second
+	// renewals are how often a lease is renewed in the time that it is good for.
+	renewals = 4
 	// simulatedAnnotation marks nodes that have no machine.
 	simulatedAnnotation = "garrison.dev/simulated"
 )
@@ -36,7 +36,8 @@ func (n *Node) keepLease(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	lease.NewController(n.Clock, n.Client, n.Settings.Name, leaseSeconds, func() {}, renewInterval,
+	good := n.Settings.LeaseDuration
+	lease.NewController(n.Clock, n.Client, n.Settings.Name, int32(good/time.Second), func() {}, good/renewals,
 		n.Settings.Name, corev1.NamespaceNodeLease, n.ownLease).Run(ctx)
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +24,7 @@ const (
 )
 
 // readyLine is the one line that a control plane prints when it is ready.
-var readyLine = regexp.MustCompile(`(?m)^garrison is ready at (https://\S+), kubeconfig (\S+)$`)
+var readyLine = regexp.MustCompile(`(?m)^garrison is ready at (https://\S+), kubeconfig (\S+)$|^garrison agent is ready: node \S+ at \S+$`)
 
 // plane is a running garrison.
 type plane struct {
@@ -36,12 +37,14 @@ type plane struct {
 
 type planeConfig struct {
 	args, env []string
-	dir       string // working directory
+	dir       string   // working directory
+	enter     []string // a command to run it with, none by default
 }
 
 // startPlane starts a control plane and waits for its ready line.
 func startPlane(cfg planeConfig) (*plane, error) {
-	p := &plane{command: exec.Command(binary, cfg.args...), done: make(chan struct{}), log: &lockedBuffer{}}
+	line := append(append(slices.Clone(cfg.enter), binary), cfg.args...)
+	p := &plane{command: exec.Command(line[0], line[1:]...), done: make(chan struct{}), log: &lockedBuffer{}}
 	p.command.Dir, p.command.Env, p.command.Stderr = cfg.dir, cfg.env, p.log
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {

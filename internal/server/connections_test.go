@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/websocket"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -221,6 +222,31 @@ func TestFollowedLogComesAtOnceAndEndsWithTheClient(t *testing.T) {
 	cancel()
 	if _, err := io.ReadAll(stream); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestLogOverAWebSocket(t *testing.T) {
+	startMachine(t, "watched", "watched")
+	ns := namespace(t)
+	pod := placePod(t, ns, "watched", "a")
+	config := adminConfig(t, shared)
+	address := strings.Replace(config.Host, "https", "wss", 1) + "/api/v1/namespaces/" + ns + "/pods/" + pod + "/log"
+	ws, err := websocket.NewConfig(address, "http://localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.Protocol = []string{"binary.k8s.io"}
+	if ws.TlsConfig, err = rest.TLSConfigFor(config); err != nil {
+		t.Fatal(err)
+	}
+	connection, err := ws.DialContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	got, err := io.ReadAll(connection)
+	if want := "/containerLogs/" + ns + "/" + pod + "/a?\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"context"
+	"io"
 	"net/url"
 	"strconv"
 	"time"
@@ -72,7 +73,7 @@ func (r *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 		RedirectChecker: genericrest.PreventRedirects,
 	}
 	if pod.Spec.NodeName == "" {
-		return streamer, nil
+		return logStreamer{streamer}, nil
 	}
 	agent, err := r.agents.Agent(ctx, pod.Spec.NodeName)
 	if err != nil {
@@ -83,7 +84,30 @@ func (r *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if o.InsecureSkipTLSVerifyBackend {
 		streamer.Transport = agent.Unverified
 	}
-	return streamer, nil
+	return logStreamer{streamer}, nil
+}
+
+// logStreamer tells of the end of a log apart from its last bytes, which are lost
+// to WebSockets otherwise.
+type logStreamer struct{ *genericrest.LocationStreamer }
+
+// InputStream implements rest.ResourceStreamer.
+func (s logStreamer) InputStream(ctx context.Context, version, accept string) (io.ReadCloser, bool, string, error) {
+	stream, flush, contentType, err := s.LocationStreamer.InputStream(ctx, version, accept)
+	if stream != nil {
+		stream = lateEnd{stream}
+	}
+	return stream, flush, contentType, err
+}
+
+type lateEnd struct{ io.ReadCloser }
+
+func (r lateEnd) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 && err == io.EOF {
+		err = nil // it comes again
+	}
+	return n, err
 }
 
 // logParameters are the options as agents take them.

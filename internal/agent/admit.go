@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/core/place"
 	"github.com/garrison-project/garrison/internal/core/podstep"
@@ -83,6 +84,9 @@ func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
 	if os := object.Spec.OS; os != nil && os.Name != corev1.Linux {
 		return &refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"}
 	}
+	if lacksGroupsPolicy(object, node) {
+		return &refusal{"SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"}
+	}
 	if name := a.unsafeSysctl(object); name != "" {
 		return &refusal{"SysctlForbidden", fmt.Sprintf("forbidden sysctl: %q not allowlisted", name)}
 	}
@@ -95,6 +99,16 @@ func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
 		other.mu.Unlock()
 	}
 	return firstRefusal(place.Admit(place.ForPod(object), node, others), node, isStatic(object))
+}
+
+// lacksGroupsPolicy tells whether containers would silently be put into groups that
+// they must not be in.
+func lacksGroupsPolicy(object *corev1.Pod, node *corev1.Node) bool {
+	security := object.Spec.SecurityContext
+	if security == nil || ptr.Deref(security.SupplementalGroupsPolicy, corev1.SupplementalGroupsPolicyMerge) != corev1.SupplementalGroupsPolicyStrict {
+		return false
+	}
+	return node.Status.Features == nil || !ptr.Deref(node.Status.Features.SupplementalGroupsPolicy, false)
 }
 
 // firstRefusal is the reason that a kubelet would name first.

@@ -96,6 +96,9 @@ type Condition struct {
 	Runtime, Network string
 	// Name and Version are such as containerd and 1.6.20.
 	Name, Version string
+	// SupplementalGroupsPolicy: containers can be kept out of the groups that
+	// their image puts their user into.
+	SupplementalGroupsPolicy bool
 }
 
 // SandboxConfig is all that is needed to make a sandbox of a pod. What the pod

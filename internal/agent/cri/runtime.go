@@ -112,7 +112,7 @@ func (r *Runtime) Condition(ctx context.Context) (agent.Condition, error) {
 	if err != nil {
 		return agent.Condition{}, fmt.Errorf("ask the container runtime for its status: %w", plain(err))
 	}
-	var result agent.Condition
+	result := agent.Condition{SupplementalGroupsPolicy: response.GetFeatures().GetSupplementalGroupsPolicy()}
 	for _, c := range response.GetStatus().GetConditions() {
 		if c.GetStatus() {
 			continue

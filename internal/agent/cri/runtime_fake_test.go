@@ -250,6 +250,9 @@ func TestAPolicyThatIsNotKnownIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	knows := &fake{features: &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: true}}
+	if condition, err := serveFake(t, knows).Condition(t.Context()); err != nil || !condition.SupplementalGroupsPolicy {
+		t.Errorf("the condition %+v (%v) does not tell", condition, err)
+	}
 	if err := serveFake(t, knows).checkGroupsPolicy(t.Context(), pod); err != nil {
 		t.Error(err)
 	}

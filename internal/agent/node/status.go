@@ -46,6 +46,9 @@ func judge(v view) (corev1.NodeStatus, []event) {
 	status.Addresses = addresses(v.Settings.Addresses, v.Settings.Hostname)
 	status.DaemonEndpoints.KubeletEndpoint.Port = int32(v.Settings.Port)
 	status.Images = images(v.Images)
+	if v.RuntimeErr == nil {
+		status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: &v.Runtime.SupplementalGroupsPolicy}
+	}
 	for _, condition := range conditions(v) {
 		if transition := setCondition(status, condition, metav1.NewTime(v.Now)); transition != "" {
 			told = append(told, event{corev1.EventTypeNormal, transition, fmt.Sprintf("Node %s status is now: %s", v.Node.Name, transition)})

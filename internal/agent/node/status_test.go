@@ -84,6 +84,8 @@ func (tr *transcript) set(t *testing.T, key, value string) {
 		v.Runtime.Runtime = value
 	case "network":
 		v.Runtime.Network = value
+	case "groups":
+		v.Runtime.SupplementalGroupsPolicy = value == "strict"
 	case "down":
 		v.RuntimeErr = fmt.Errorf("%s", value)
 		v.Runtime = agent.Condition{}
@@ -155,6 +157,9 @@ func describe(status corev1.NodeStatus) []string {
 	lines = append(lines,
 		fmt.Sprintf("machine %s %s, boot %s, %s %s %s %q", i.MachineID, i.SystemUUID, i.BootID, i.OperatingSystem, i.Architecture, i.KernelVersion, i.OSImage),
 		fmt.Sprintf("kubelet %s on port %d, runtime %s", i.KubeletVersion, status.DaemonEndpoints.KubeletEndpoint.Port, i.ContainerRuntimeVersion))
+	if f := status.Features; f != nil && *f.SupplementalGroupsPolicy {
+		lines = append(lines, "groups can be strict")
+	}
 	for _, c := range status.Conditions {
 		lines = append(lines, fmt.Sprintf("%s=%s since %v: %s, %s", c.Type, c.Status, c.LastTransitionTime.Sub(start), c.Reason, c.Message))
 	}

@@ -83,7 +83,8 @@ func TestAgentConfig(t *testing.T) {
 	if !reflect.DeepEqual(cfg.Node, want) {
 		t.Errorf("node %+v\nwant %+v", cfg.Node, want)
 	}
-	if cfg.Dir != "/data/agent" || cfg.ImageFolder != "/data/images" || cfg.ManifestFolder != "/data/manifests" || cfg.Port != 10250 || cfg.ClusterDNS[0] != "10.96.0.10" {
+	if cfg.Dir != "/data/agent" || cfg.ImageFolder != "/data/images" || cfg.ManifestFolder != "/data/manifests" ||
+		cfg.SeccompFolder != "/data/seccomp" || cfg.Port != 10250 || cfg.ClusterDNS[0] != "10.96.0.10" {
 		t.Errorf("config %+v", cfg)
 	}
 }

@@ -28,6 +28,7 @@ const (
 	agentFolder    = "agent"
 	manifestFolder = "manifests"
 	imageFolder    = "images"
+	seccompFolder  = "seccomp"
 )
 
 // agentFlags say how this machine is a node. They are named as kubelets name them.
@@ -103,6 +104,7 @@ func (f *agentFlags) config(dataDir string) (cluster.AgentConfig, error) {
 		Dir:             filepath.Join(dir, agentFolder),
 		ImageFolder:     filepath.Join(dir, imageFolder),
 		ManifestFolder:  f.manifestDir,
+		SeccompFolder:   filepath.Join(dir, seccompFolder),
 		PodLogs:         f.podLogsDir,
 		RuntimeEndpoint: f.runtimeEndpoint,
 		ContainerdPath:  f.containerd,

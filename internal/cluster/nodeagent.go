@@ -37,9 +37,9 @@ const nodeReadyTimeout = time.Minute
 // AgentConfig says how this machine is a node. Dir is required.
 type AgentConfig struct {
 	// Dir is the folder of the agent, ImageFolder that of the OCI archives to
-	// import, ManifestFolder that of the static pods, PodLogs that of the output
-	// of containers.
-	Dir, ImageFolder, ManifestFolder, PodLogs string
+	// import, ManifestFolder that of the static pods, SeccompFolder that of the
+	// profiles that pods name, PodLogs that of the output of containers.
+	Dir, ImageFolder, ManifestFolder, SeccompFolder, PodLogs string
 	// Node is what is decided about the Node object. Name, host name, addresses,
 	// port and folders are filled in.
 	Node node.Settings

@@ -52,7 +52,13 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	}
 	var loop *agent.Agent
 	a.objects = objects.New(context.WithoutCancel(ctx), objects.Options{Client: a.client, Changed: func(uid types.UID) { loop.ObjectsChanged(uid) }})
-	volumes, err := volume.New(volume.Options{Directory: a.cfg.podsFolder(), Objects: a.objects, Node: a.record.Current})
+	features, err := a.runtime.Features(ctx)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := volume.New(volume.Options{
+		Directory: a.cfg.podsFolder(), Objects: a.objects, Node: a.record.Current, RecursiveReadOnly: features.RecursiveReadOnly,
+	})
 	if err != nil {
 		return nil, err
 	}

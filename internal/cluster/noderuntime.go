@@ -21,7 +21,10 @@ import (
 
 // startRuntime starts a containerd, unless there is a runtime to use.
 func (a *nodeAgent) startRuntime(ctx context.Context) error {
-	options := cri.Options{Endpoint: a.cfg.RuntimeEndpoint, PodsDirectory: a.cfg.podsFolder(), LinksDirectory: linksFolder(a.cfg.PodLogs)}
+	options := cri.Options{
+		Endpoint: a.cfg.RuntimeEndpoint, PodsDirectory: a.cfg.podsFolder(), LinksDirectory: linksFolder(a.cfg.PodLogs),
+		SeccompDirectory: a.cfg.SeccompFolder, RuntimeHandler: a.runtimeHandler,
+	}
 	var err error
 	if options.Endpoint != "" {
 		// Others run their own containers there, which are none of our business.
@@ -41,6 +44,15 @@ func (a *nodeAgent) startRuntime(ctx context.Context) error {
 	options.Endpoint, options.CgroupRoot = a.containerd.Endpoint(), cgroupRoot(a.containerd.Bridge())
 	a.runtime, err = cri.New(options)
 	return err
+}
+
+// runtimeHandler is the handler that a runtime class stands for.
+func (a *nodeAgent) runtimeHandler(ctx context.Context, class string) (string, error) {
+	found, err := a.client.NodeV1().RuntimeClasses().Get(ctx, class, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	return found.Handler, nil
 }
 
 // meetRuntime gets to know a runtime that others have started.

@@ -168,6 +168,14 @@ func (a *Agent) watchRuntime(ctx context.Context) {
 // Wake asks for a step of a pod soon: a probe has a new result.
 func (a *Agent) Wake(uid types.UID) { a.steps.Add(uid) }
 
+// ImagesChanged has all pods look for their images again: some were brought by
+// other means than pulling.
+func (a *Agent) ImagesChanged() {
+	for _, p := range a.roster.list() {
+		a.steps.Add(p.uid)
+	}
+}
+
 // ObjectsChanged has the volumes of a pod brought up to date: an object that it
 // names has changed.
 func (a *Agent) ObjectsChanged(uid types.UID) {

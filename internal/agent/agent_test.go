@@ -139,6 +139,10 @@ func (w *world) changes() map[string]func(*testing.T, *datadriven.TestData) {
 func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 	return map[string]func(*testing.T, *datadriven.TestData){
 		"image": func(_ *testing.T, d *datadriven.TestData) { w.runtime.AddImage(arg(d, 0)) },
+		"import": func(_ *testing.T, d *datadriven.TestData) {
+			w.runtime.AddImage(arg(d, 0))
+			w.agent.ImagesChanged()
+		},
 		"exit": func(t *testing.T, d *datadriven.TestData) {
 			var code int
 			d.ScanArgs(t, "code", &code)

@@ -84,6 +84,9 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("put the agent together: %w", err)
 	}
+	if a.importer != nil {
+		a.importer.OnImport(loop.ImagesChanged)
+	}
 	server, err := a.serve(loop)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type Importer struct {
 	loader loader
 	// own are images that are imported in another way, and stay too.
 	own []string
+	// imported is called after an import, if set.
+	imported func()
 
 	ready      chan struct{}
 	closeReady func() // may be called again
@@ -85,6 +87,10 @@ func newImporter(config ImporterConfig, l loader) *Importer {
 // imported or have failed once, and when Run ends. Pods that start earlier may
 // miss their images.
 func (i *Importer) Ready() <-chan struct{} { return i.ready }
+
+// OnImport has a function called whenever an archive has been imported. Call it
+// before Run.
+func (i *Importer) OnImport(imported func()) { i.imported = imported }
 
 // Failures tells why archives could not be imported, by file name.
 func (i *Importer) Failures() map[string]error {
@@ -197,7 +203,9 @@ func (i *Importer) pass(ctx context.Context, connection *grpc.ClientConn) time.D
 	}
 	names, wake := i.look(files)
 	for _, name := range names {
-		i.importOne(ctx, connection, name)
+		if i.importOne(ctx, connection, name) && i.imported != nil {
+			i.imported()
+		}
 	}
 	if len(names) > 0 {
 		return 0 // time has passed
@@ -229,25 +237,27 @@ func (i *Importer) noteReady() {
 	i.closeReady()
 }
 
-// importOne imports one archive and notes how that went.
-func (i *Importer) importOne(ctx context.Context, connection *grpc.ClientConn, name string) {
+// importOne imports one archive and notes how that went. It returns whether there
+// is something new.
+func (i *Importer) importOne(ctx context.Context, connection *grpc.ClientConn, name string) bool {
 	logger := klog.FromContext(ctx).WithValues("archive", name)
 	i.mu.Lock()
 	state := i.shelf[name]
 	i.mu.Unlock()
 	images, err := i.loader.bring(ctx, connection, filepath.Join(i.config.Dir, name))
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.shelf.record(name, state, result{at: time.Now(), images: images, err: err})
 	if err != nil {
 		logger.Error(err, "Cannot import images", "retry", state.wait)
-		return
+		return false
 	}
 	logger.Info("Imported images", "images", images)
 	if err := i.shelf.save(i.config.Memory); err != nil {
 		logger.Error(err, "The archive will be imported again when the agent starts")
 	}
+	return true
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +87,8 @@ func TestImporter(t *testing.T) {
 	}
 
 	importer := c.Importer(dir)
+	var told atomic.Int32
+	importer.OnImport(func() { told.Add(1) })
 	stop := runImporter(t, importer)
 	want := []string{"docker.io/library/short:2", "garrison.dev/laid/out:1", "garrison.dev/one:1", pause.Image, "garrison.dev/zipped:1"}
 	for _, image := range append(want, "short:2") {
@@ -110,6 +113,9 @@ func TestImporter(t *testing.T) {
 		t.Error("the new images are not there")
 	}
 	stop()
+	if got := told.Load(); got != 5 {
+		t.Errorf("it told of %d imports, want 5", got)
+	}
 
 	// A new agent imports only what is not there any more, which is seen by a
 	// removed image that stays away when its archive does.

@@ -91,6 +91,6 @@ func (c *agentCommand) run(in *invocation) error {
 	}
 	return cluster.RunAgent(ctx, cfg, api, func(node, address string) {
 		fmt.Fprintf(in.streams.Out, "garrison agent is ready: node %s at %s\n", node, address)
-		trimLater()
+		go keepTrim(ctx)
 	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -15,6 +16,26 @@ const settle = 3 * time.Second
 
 // trimLater gives back, once the process has settled, what only its start took.
 func trimLater() { time.AfterFunc(settle, trim) }
+
+// trimEvery is how often an agent gives back what it took for a time. A turn
+// costs it some 10 ms.
+const trimEvery = time.Minute
+
+// keepTrim gives back what was taken for a time, again and again until ctx is
+// done: an agent is to be small beside the pods it runs.
+func keepTrim(ctx context.Context) {
+	trimLater()
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			trim()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // trim gives back memory that nobody needs any more: garbage, about a tenth of
 // what a server holds, which an idle process would keep for long; and the parts

@@ -90,6 +90,16 @@ func (a *Agent) tellBegun(p *pod, t *task) {
 	}
 }
 
+// note takes in how operations ended: an image whose pull failed was not pulled,
+// wherever it comes from then.
+func (t *told) note(outcomes []podstep.Outcome) {
+	for _, o := range outcomes {
+		if o.Operation.Kind == podstep.PullImage && o.Reason != "" {
+			delete(t.pulled, o.Operation.Container)
+		}
+	}
+}
+
 func set[V any](m *map[string]V, key string, value V) {
 	if *m == nil {
 		*m = map[string]V{}

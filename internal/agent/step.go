@@ -145,6 +145,7 @@ func runs(in *podstep.Input, container string) bool {
 
 // decide asks core/podstep until it wants nothing more, and begins what it wants.
 func (a *Agent) decide(ctx context.Context, p *pod, in podstep.Input, holding Holding) podstep.Decision {
+	p.told.note(in.Outcomes)
 	for {
 		d := podstep.Step(in)
 		p.memory = d.Memory

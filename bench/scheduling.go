@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 )
 
 // The shape of SchedulingDaemonset, a benchmark of Kubernetes' own scheduler:
@@ -227,7 +228,8 @@ func emptyNode(i int) *corev1.Node {
 	}
 }
 
-// pinnedPod is a pod that only one node will do for, ready or not.
+// pinnedPod is a pod that only one node will do for, ready or not. It gets no token:
+// the benchmark of Kubernetes' own scheduler runs without what would mount one.
 func pinnedPod(node string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "pinned-"},
@@ -235,6 +237,8 @@ func pinnedPod(node string) *corev1.Pod {
 			Affinity:    pinned(node),
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers:  []corev1.Container{{Name: "pause", Image: "registry.k8s.io/pause:3.10.1"}},
+
+			AutomountServiceAccountToken: ptr.To(false),
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 func configMaps() entry {
 	return kind[*corev1.ConfigMap]{gv: coreV1, name: "configmaps", obj: &corev1.ConfigMap{}, list: &corev1.ConfigMapList{},
+		indexed: "metadata.name", indexedValue: func(c *corev1.ConfigMap) string { return c.Name },
 		shortNames: words{"cm"},
 		rules: rules[*corev1.ConfigMap]{
 			validate:       validation.ConfigMap,
@@ -24,6 +25,7 @@ func configMaps() entry {
 func secrets() entry {
 	return kind[*corev1.Secret]{gv: coreV1, name: "secrets", obj: &corev1.Secret{}, list: &corev1.SecretList{},
 		selectable: func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} },
+		indexed:    "metadata.name", indexedValue: func(s *corev1.Secret) string { return s.Name },
 		rules: rules[*corev1.Secret]{
 			prepareCreate:  storeStringData,
 			prepareUpdate:  prepareSecretUpdate,

@@ -52,8 +52,11 @@ demo: setup build ## Show agents in real containers, a rollout, an update, nodes
 test: setup ## Run every test, with the race detector
 	$(GO) test -p $(JOBS) -race -timeout 20m ./...
 
-conformance: setup build ## Run Kubernetes' own specs that need no real containers
-	cd test/conformance && $(GO) test -c -p $(JOBS) -o ../../bin/conformance.test . && \
+conformance: setup build ## Run Kubernetes' own specs, on simulated nodes and on this machine
+	$(GO) build -o bin/images ./test/images
+	cd test/conformance && \
+		CGO_ENABLED=0 $(GO) build -p $(JOBS) -trimpath -ldflags '-s -w' -o ../../bin/agnhost k8s.io/kubernetes/test/images/agnhost && \
+		$(GO) test -c -p $(JOBS) -o ../../bin/conformance.test . && \
 		../../bin/conformance.test -test.timeout 20m
 
 check: ## Check format, vet, staticcheck and generated files

@@ -1,6 +1,7 @@
 // Package conformance runs the end-to-end suite of Kubernetes, unchanged,
-// against garrisons that it starts on simulated nodes. It decides which specs
-// are asked for and which are left out; what they check is upstream's.
+// against garrisons that it starts: on simulated nodes, and with this machine
+// as a node where a spec needs containers that run. It decides which specs are
+// asked for and which are left out; what they check is upstream's.
 //
 // It is a module of its own because k8s.io/kubernetes must be built with its
 // staging modules replaced, which the module of Garrison itself must not need.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -18,22 +19,39 @@ const (
 	stopWithin  = 10 * time.Second
 )
 
-// startGarrison starts a control plane with an empty data directory and only
-// simulated nodes, and returns its kubeconfig once it is ready. The test's end
+// startSimulation starts a control plane with only simulated nodes, and returns
+// its kubeconfig once it is ready.
+func startSimulation(t *testing.T, dir string) string {
+	t.Helper()
+	return startGarrison(t, dir, filepath.Join(dir, "data"), "--no-agent", "--simulate-nodes", strconv.Itoa(*simulated))
+}
+
+// startRealNode starts a control plane with this machine as its only node, and
+// returns its kubeconfig once it is ready. The test's end removes all that ran.
+func startRealNode(t *testing.T, dir string) string {
+	t.Helper()
+	data := filepath.Join(dir, "data")
+	makeImages(t, filepath.Join(data, "images"))
+	t.Cleanup(func() {
+		if out, err := exec.Command(*binary, "reset", "--data-dir", data, "--yes").CombinedOutput(); err != nil {
+			t.Errorf("clean up: %v\n%s", err, out)
+		}
+	})
+	// Shards run at once on one machine: each has a range of addresses of its own.
+	number := slices.IndexFunc(shards, func(s shard) bool { return s.name == *only })
+	return startGarrison(t, dir, data, "--cluster-cidr", fmt.Sprintf("10.%d.0.0/16", 211+number), "--agent-port", "0", "--node-name", "real", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs"))
+}
+
+// startGarrison starts a garrison with an empty data directory. The test's end
 // stops it, and fails if it does not stop cleanly.
-func startGarrison(t *testing.T, dir string) string {
+func startGarrison(t *testing.T, dir, data string, flags ...string) string {
 	t.Helper()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	log, err := os.Create(filepath.Join(dir, "garrison.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(*binary, "up",
-		"--data-dir", filepath.Join(dir, "data"),
-		"--port", "0",
-		"--kubeconfig-out", kubeconfig,
-		"--no-agent",
-		"--simulate-nodes", strconv.Itoa(*simulated))
+	cmd := exec.Command(*binary, append([]string{"up", "--data-dir", data, "--port", "0", "--kubeconfig-out", kubeconfig}, flags...)...)
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

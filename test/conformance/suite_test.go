@@ -29,16 +29,14 @@ import (
 	_ "k8s.io/kubernetes/test/utils/format"
 )
 
-// excluded are specs of the shards that a simulated node cannot satisfy.
-var excluded = []struct{ spec, why string }{
-	{"should surge pods onto nodes when spec was updated", "it runs commands in its containers, and a simulated node has none"},
-}
-
 var (
-	binary    = flag.String("garrison", "../../bin/garrison", "the garrison to start when -kubeconfig is not given")
-	simulated = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
-	only      = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
-	artifacts = flag.String("artifacts", "", "an existing folder for the logs (default a new one, which is removed when all specs pass)")
+	binary     = flag.String("garrison", "../../bin/garrison", "the garrison to start when -kubeconfig is not given")
+	imageMaker = flag.String("images", "../../bin/images", "the program of test/images, which makes the images of the shards with real containers")
+	agnhost    = flag.String("agnhost", "../../bin/agnhost", "upstream's test program, for these images")
+	simulated  = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
+	only       = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
+	realNode   = flag.Bool("real-node", false, "with -ginkgo.focus: run on this machine as a node, not on simulated ones")
+	artifacts  = flag.String("artifacts", "", "an existing folder for the logs (default a new one, which is removed when all specs pass)")
 )
 
 func TestMain(m *testing.M) {
@@ -70,8 +68,10 @@ func TestConformance(t *testing.T) {
 		runSpecs(t, dir)
 	} else {
 		fmt.Printf("%d shards run at once, with logs in %s\n", len(shards), dir)
-		for _, e := range excluded {
-			fmt.Printf("not run: %q: %s\n", e.spec, e.why)
+		for _, s := range shards {
+			for _, e := range s.skip {
+				fmt.Printf("%s does not run %q: %s\n", s.name, e.spec, e.why)
+			}
 		}
 		runShards(t, dir)
 	}
@@ -82,8 +82,16 @@ func TestConformance(t *testing.T) {
 
 // runSpecs runs the selected specs one after the other against one cluster.
 func runSpecs(t *testing.T, dir string) {
-	if framework.TestContext.KubeConfig == "" {
-		framework.TestContext.KubeConfig = startGarrison(t, dir)
+	var selected shard
+	if *only != "" {
+		selected = shardNamed(t, *only)
+	}
+	switch {
+	case framework.TestContext.KubeConfig != "":
+	case selected.real || *realNode:
+		framework.TestContext.KubeConfig = startRealNode(t, dir)
+	default:
+		framework.TestContext.KubeConfig = startSimulation(t, dir)
 		runNodeDaemons(t, framework.TestContext.KubeConfig)
 	}
 	logs.InitLogs()
@@ -91,7 +99,7 @@ func runSpecs(t *testing.T, dir string) {
 	framework.AfterReadingAllFlags(&framework.TestContext)
 	gomega.RegisterFailHandler(framework.Fail)
 	recordSpecs(t, filepath.Join(dir, "specs.log"))
-	suite, reporter := selection(t)
+	suite, reporter := selection(selected)
 	ginkgo.RunSpecs(t, "Kubernetes e2e suite", suite, reporter)
 	lines := strings.Join(results, "")
 	fmt.Print("\n\n", lines)
@@ -129,12 +137,12 @@ func chosen() bool {
 
 // selection is upstream's configuration, for our specs unless flags ask for
 // others. A selection of nothing is a failure.
-func selection(t *testing.T) (types.SuiteConfig, types.ReporterConfig) {
+func selection(of shard) (types.SuiteConfig, types.ReporterConfig) {
 	suite, reporter := framework.CreateGinkgoConfig()
 	if !chosen() {
 		given, _ := ginkgo.GinkgoConfiguration()
-		suite.FocusStrings, suite.SkipStrings = focusOf(t, *only), given.SkipStrings
-		for _, e := range excluded {
+		suite.FocusStrings, suite.SkipStrings = of.focus, given.SkipStrings
+		for _, e := range of.skip {
 			suite.SkipStrings = append(suite.SkipStrings, regexp.QuoteMeta(e.spec))
 		}
 	}

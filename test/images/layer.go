@@ -26,7 +26,9 @@ func rootLayer(o options) (v1.Layer, error) {
 	for _, dir := range []string{"bin", "sbin", "usr", "usr/bin", "etc", "home", "root", "var", "var/run", "run"} {
 		w.add(&tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	}
-	w.add(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	for _, dir := range []string{"tmp", "var/tmp"} {
+		w.add(&tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
+	}
 	w.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n")
 	w.text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
 	w.program(o.busybox, "bin/busybox")

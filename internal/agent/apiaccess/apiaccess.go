@@ -15,7 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"github.com/garrison-project/garrison/internal/agent/iptables"
 )
 
 // Config says what is to be reached. Service and Server are required, and IPv4.
@@ -31,9 +32,6 @@ type Config struct {
 	Name string
 }
 
-// chain names one chain of rules. iptables allows 28 characters.
-func (c Config) chain(kind string) string { return "GARRISON-" + kind + "-" + c.Name }
-
 // Ensure makes pods reach the API server. It may be repeated, and repairs what
 // others changed.
 func Ensure(ctx context.Context, c Config) error {
@@ -45,16 +43,8 @@ func Ensure(ctx context.Context, c Config) error {
 			return fmt.Errorf("give pods access to the API server: %w", err)
 		}
 	}
-	if err := restore(ctx, c.rules()); err != nil {
+	if err := tables().Ensure(ctx, c.chains()...); err != nil {
 		return fmt.Errorf("give pods access to the API server: %w", err)
-	}
-	for _, hook := range c.hooks() {
-		if iptables(ctx, hook.args("-C")...) == nil {
-			continue
-		}
-		if err := iptables(ctx, hook.args("-I")...); err != nil {
-			return fmt.Errorf("give pods access to the API server: %w", err)
-		}
 	}
 	return nil
 }
@@ -62,58 +52,31 @@ func Ensure(ctx context.Context, c Config) error {
 // Remove takes back what Ensure did, but the bridge. What is not there is passed
 // over.
 func Remove(ctx context.Context, c Config) error {
-	for _, hook := range c.hooks() {
-		for iptables(ctx, hook.args("-C")...) == nil {
-			if err := iptables(ctx, hook.args("-D")...); err != nil {
-				return fmt.Errorf("take back access to the API server: %w", err)
-			}
-		}
-	}
-	for table, chain := range map[string]string{"nat": c.chain("API"), "filter": c.chain("LO")} {
-		if iptables(ctx, "-t", table, "-n", "-L", chain) != nil {
-			continue
-		}
-		for _, verb := range []string{"-F", "-X"} {
-			if err := iptables(ctx, "-t", table, verb, chain); err != nil {
-				return fmt.Errorf("take back access to the API server: %w", err)
-			}
-		}
+	if err := tables().Remove(ctx, c.chains()...); err != nil {
+		return fmt.Errorf("take back access to the API server: %w", err)
 	}
 	return nil
 }
 
-// rules are both chains with what is in them, as iptables-restore reads them.
-// Packets for loopback that were not translated stay as impossible for pods as
-// they would be had the bridge not been let through.
-func (c Config) rules() string {
-	var b strings.Builder
-	nat, filter := c.chain("API"), c.chain("LO")
-	fmt.Fprintf(&b, "*nat\n:%s - [0:0]\n-A %s -d %s/32 -p tcp --dport %d -j DNAT --to-destination %s\nCOMMIT\n",
-		nat, nat, c.Service.Addr(), c.Service.Port(), c.Server)
-	fmt.Fprintf(&b, "*filter\n:%s - [0:0]\n-A %s -d 127.0.0.0/8 -m conntrack ! --ctstate DNAT,RELATED,ESTABLISHED -j DROP\nCOMMIT\n", filter, filter)
-	return b.String()
-}
+func tables() iptables.Tables { return iptables.Tables{Program: program("iptables")} }
 
-// hook is a jump from a chain of the kernel to one of ours.
-type hook struct{ table, from, in, to string }
-
-func (c Config) hooks() []hook {
-	hooks := []hook{
-		{"nat", "PREROUTING", c.Bridge, c.chain("API")},
-		{"nat", "OUTPUT", "", c.chain("API")},
+// chains translate the address, and drop packets for loopback that were not
+// translated: they stay as impossible for pods as they would be had the bridge
+// not been let through.
+func (c Config) chains() []iptables.Chain {
+	translate := iptables.Chain{
+		Table: "nat", Name: "GARRISON-API-" + c.Name,
+		Rules: []string{fmt.Sprintf("-d %s/32 -p tcp --dport %d -j DNAT --to-destination %s", c.Service.Addr(), c.Service.Port(), c.Server)},
+		Hooks: []iptables.Hook{{From: "PREROUTING", In: c.Bridge}, {From: "OUTPUT"}},
 	}
-	if c.Bridge != "" {
-		hooks = append(hooks, hook{"filter", "INPUT", c.Bridge, c.chain("LO")})
+	if c.Bridge == "" {
+		return []iptables.Chain{translate}
 	}
-	return hooks
-}
-
-func (h hook) args(verb string) []string {
-	args := []string{"-t", h.table, verb, h.from}
-	if h.in != "" {
-		args = append(args, "-i", h.in)
-	}
-	return append(args, "-j", h.to)
+	return []iptables.Chain{translate, {
+		Table: "filter", Name: "GARRISON-LO-" + c.Name,
+		Rules: []string{"-d 127.0.0.0/8 -m conntrack ! --ctstate DNAT,RELATED,ESTABLISHED -j DROP"},
+		Hooks: []iptables.Hook{{From: "INPUT", In: c.Bridge}},
+	}}
 }
 
 // letBridgeReachLoopback makes the kernel take packets from the bridge that were
@@ -122,31 +85,12 @@ func (h hook) args(verb string) []string {
 func letBridgeReachLoopback(ctx context.Context, bridge string) error {
 	setting := filepath.Join("/proc/sys/net/ipv4/conf", bridge, "route_localnet")
 	if _, err := os.Stat(setting); os.IsNotExist(err) {
-		if err := run(ctx, "", "ip", "link", "add", bridge, "type", "bridge"); err != nil {
-			return err
+		args := []string{"link", "add", bridge, "type", "bridge"}
+		if out, err := exec.CommandContext(ctx, program("ip"), args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("make the bridge %s: %w: %s", bridge, err, bytes.TrimSpace(out))
 		}
 	}
 	return os.WriteFile(setting, []byte("1\n"), 0o644)
-}
-
-func iptables(ctx context.Context, args ...string) error {
-	return run(ctx, "", "iptables", append([]string{"-w", "5"}, args...)...)
-}
-
-// restore replaces the chains that rules name, each whole, and no other.
-func restore(ctx context.Context, rules string) error {
-	return run(ctx, rules, "iptables-restore", "-w", "5", "--noflush")
-}
-
-func run(ctx context.Context, input, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program(name), args...)
-	cmd.Stdin = strings.NewReader(input)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
-	}
-	return nil
 }
 
 // program finds a program also where root's PATH would have it.

@@ -54,7 +54,7 @@ func TestPodsReachTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if rules := output(t, "iptables-save"); strings.Count(rules, "-j "+c.chain("API")) != 2 {
+	if rules := output(t, "iptables-save"); strings.Count(rules, "-j GARRISON-API-test") != 2 {
 		t.Errorf("Ensure added its rules more than once:\n%s", rules)
 	}
 	for range 2 {

@@ -41,12 +41,12 @@ var shards = []shard{
 			{"allow almost all printable ASCII characters as environment variable names", noIdentifier},
 		}},
 	{name: "lifecycle", real: true, focus: []string{
-		`\[sig-node\] Container Lifecycle Hook .*should execute (prestop http|poststart https) hook`,
 		`\[sig-node\] Container Runtime blackbox test on terminated container `,
 		`\[sig-node\] Security Context .*(readOnlyRootFilesystem=|should not run with)`,
 		`\[sig-node\] Probing container should be restarted with (a /healthz http|an exec) liveness probe (with timeout )?\[`,
 		`\[sig-node\] Probing container (should override timeoutGracePeriodSeconds when StartupProbe|with readiness probe should not be ready before initial delay)`,
 	}},
+	{name: "hooks", real: true, focus: []string{`\[sig-node\] (Container Lifecycle Hook|Lifecycle Sleep Hook|Lifecycle sleep action) `}},
 	{name: "volumes", real: true, focus: []string{`\[sig-(node|storage)\] (ConfigMap|Secrets|Downward API|Downward API volume|Projected [A-Za-z]+) `},
 		skip: []exclusion{slow,
 			{"ConfigMap should be consumable via the environment", noIdentifier},

@@ -32,7 +32,7 @@ const (
 // they have been created before, and their node comes at last. It shares the
 // machine with the client. The nodes have no agent.
 func measureScheduling(ctx context.Context, o options) ([]figure, error) {
-	begun, err := schedulingRun(ctx, o, scheduled{"created and bound", pinning.createAndBind, target{}})
+	begun, err := schedulingRun(ctx, o, scheduled{"created and bound", pinning.createAndBind, atLeast(2000)})
 	if err != nil {
 		return begun, err
 	}

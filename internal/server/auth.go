@@ -40,7 +40,7 @@ func newAuthenticator(clients dynamiccertificates.CAContentProvider, accounts au
 	}
 	known := group.NewAuthenticatedGroupAdder(union.New(
 		authenticator.RequestFunc(authenticateInProcess),
-		x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion),
+		rememberCertificates(x509.NewDynamic(clients.VerifyOptions, x509.CommonNameUserConversion)),
 		bearertoken.New(accounts),
 		websocket.NewProtocolAuthenticator(accounts),
 	))

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
 // requestWith is a request over a connection whose client has shown a
@@ -54,6 +55,39 @@ func TestCertificatesAreVerifiedOnceAMinute(t *testing.T) {
 		ask("alice", 0, 1) // a certificate that has expired since is verified, which refuses it
 		ask("carol", -time.Second, 3)
 	})
+}
+
+// countedAuthority counts how often it is asked for what verifies a certificate.
+type countedAuthority struct {
+	dynamiccertificates.CAContentProvider
+	asked int
+}
+
+func (c *countedAuthority) VerifyOptions() (x509.VerifyOptions, bool) {
+	c.asked++
+	return c.CAContentProvider.VerifyOptions()
+}
+
+func TestTheServerRemembersCertificates(t *testing.T) {
+	pair, err := tls.X509KeyPair(shared.keys.AdminCert, shared.keys.AdminKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := dynamiccertificates.NewStaticCAContent("counted", shared.keys.Authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := &countedAuthority{CAContentProvider: authority}
+	auth := newAuthenticator(clients, nil)
+	for range 3 {
+		req := &http.Request{TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{pair.Leaf}}}
+		if _, ok, err := auth.AuthenticateRequest(req); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if clients.asked != 1 {
+		t.Errorf("verified %d times, want once", clients.asked)
+	}
 }
 
 func TestNobodyIsRememberedWithoutCertificate(t *testing.T) {

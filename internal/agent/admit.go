@@ -87,8 +87,8 @@ func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
 	if lacksGroupsPolicy(object, node) {
 		return &refusal{"SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"}
 	}
-	if name := a.unsafeSysctl(object); name != "" {
-		return &refusal{"SysctlForbidden", fmt.Sprintf("forbidden sysctl: %q not allowlisted", name)}
+	if why := a.sysctls.refuse(object); why != "" {
+		return &refusal{"SysctlForbidden", "forbidden sysctl: " + why}
 	}
 	var others []*place.Subject
 	for _, other := range a.roster.list() {
@@ -163,41 +163,6 @@ func refusalFor(reason place.Reason) *refusal {
 		return predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate")
 	}
 	return &refusal{"UnexpectedAdmissionError", fmt.Sprintf("GeneralPredicates failed due to %v, which is unexpected.", reason)}
-}
-
-// safeSysctls are those that a pod has for itself and cannot harm others with.
-var safeSysctls = []string{
-	"kernel.shm_rmid_forced",
-	"net.ipv4.ip_local_port_range",
-	"net.ipv4.ip_local_reserved_ports",
-	"net.ipv4.ip_unprivileged_port_start",
-	"net.ipv4.ping_group_range",
-	"net.ipv4.tcp_fin_timeout",
-	"net.ipv4.tcp_keepalive_intvl",
-	"net.ipv4.tcp_keepalive_probes",
-	"net.ipv4.tcp_keepalive_time",
-	"net.ipv4.tcp_rmem",
-	"net.ipv4.tcp_syncookies",
-	"net.ipv4.tcp_wmem",
-}
-
-// unsafeSysctl is the first that the pod sets and may not, empty if there is none.
-func (a *Agent) unsafeSysctl(object *corev1.Pod) string {
-	if object.Spec.SecurityContext == nil {
-		return ""
-	}
-	for _, sysctl := range object.Spec.SecurityContext.Sysctls {
-		// Slashes separate as well as dots do, as sysctl(8) has it.
-		name := strings.ReplaceAll(sysctl.Name, "/", ".")
-		allowed := slices.ContainsFunc(slices.Concat(safeSysctls, a.Settings.AllowedUnsafeSysctls), func(pattern string) bool {
-			prefix, open := strings.CutSuffix(pattern, "*")
-			return name == pattern || open && strings.HasPrefix(name, prefix)
-		})
-		if !allowed {
-			return sysctl.Name
-		}
-	}
-	return ""
 }
 
 // Fail has a pod end as Failed, for a reason such as Evicted.

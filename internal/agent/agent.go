@@ -40,6 +40,8 @@ type Agent struct {
 	synced   cache.DoneChecker
 	// scheme is how IDs of containers are prefixed.
 	scheme string
+	// sysctls are those that pods may set.
+	sysctls sysctls
 
 	// life is that of operations, which work counts.
 	life context.Context
@@ -58,8 +60,12 @@ func New(options Options) (*Agent, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
+	allowed, err := parseSysctls(options.Settings.AllowedUnsafeSysctls)
+	if err != nil {
+		return nil, err
+	}
 	options.Writer = &courier{writer: options.Writer}
-	a := &Agent{Options: options, roster: roster{pods: map[types.UID]*pod{}}, scheme: options.Settings.Runtime}
+	a := &Agent{Options: options, roster: roster{pods: map[types.UID]*pod{}}, scheme: options.Settings.Runtime, sysctls: allowed}
 	a.sight = newSight(a.Runtime, a.Clock, a.holdingChanged)
 	a.steps = loop.New(loop.Options[types.UID]{Name: "pods", Workers: stepWorkers, Step: a.Step, Clock: a.Clock})
 	a.reports = loop.New(loop.Options[types.UID]{Name: "pod statuses", Workers: reportWorkers, Step: a.StepReport, Clock: a.Clock, MaxPause: maxReportPause})

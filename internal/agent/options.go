@@ -23,8 +23,8 @@ type Settings struct {
 	ResolvConf string
 	// PodLogs is the folder of the containers' output; default /var/log/pods.
 	PodLogs string
-	// AllowedUnsafeSysctls may be set by pods beside the safe ones. A name may end
-	// with an asterisk.
+	// AllowedUnsafeSysctls may be set by pods beside the safe ones; CheckSysctls
+	// knows their form.
 	AllowedUnsafeSysctls []string
 	// Memory is the machine's, in bytes.
 	Memory int64

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/node/util/sysctl"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/garrison-project/garrison/internal/agent"
@@ -100,7 +101,7 @@ func sysctls(pod *corev1.Pod) map[string]string {
 	values := map[string]string{}
 	if pod.Spec.SecurityContext != nil {
 		for _, s := range pod.Spec.SecurityContext.Sysctls {
-			values[s.Name] = s.Value
+			values[sysctl.NormalizeName(s.Name)] = s.Value
 		}
 	}
 	return values

@@ -159,7 +159,7 @@ func (a *Agent) nameRuntime(ctx context.Context) {
 // watchRuntime listens to the runtime, and does so again when that ends.
 func (a *Agent) watchRuntime(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := a.Runtime.Watch(ctx, func(types.UID) { a.sight.ask() })
+		err := safely(ctx, func() error { return a.Runtime.Watch(ctx, func(types.UID) { a.sight.ask() }) })
 		if ctx.Err() != nil {
 			return
 		}

@@ -157,10 +157,7 @@ func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 		},
 		"lose-files": func(*testing.T, *datadriven.TestData) { w.volumes.lose() },
 		"probe":      func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
-		"volumes": func(_ *testing.T, d *datadriven.TestData) {
-			failure := errors.New(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`)
-			w.volumes.failWith(map[string]error{"fail": failure, "work": nil}[arg(d, 0)])
-		},
+		"volumes":    func(_ *testing.T, d *datadriven.TestData) { w.volumes.behave(arg(d, 0)) },
 	}
 }
 

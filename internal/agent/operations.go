@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -35,7 +34,7 @@ func (a *Agent) start(p *pod, t task) {
 	begun := a.Clock.Now()
 	a.work.Go(func() {
 		defer cancel()
-		err := a.guarded(ctx, t)
+		err := safely(ctx, func() error { return a.perform(ctx, t) })
 		if a.life.Err() != nil {
 			return
 		}
@@ -54,17 +53,6 @@ func (a *Agent) start(p *pod, t task) {
 		p.ended(o, outcome)
 		a.steps.Add(p.uid)
 	})
-}
-
-// guarded performs an operation; a panic is its failure.
-func (a *Agent) guarded(ctx context.Context, t task) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panic: %v", cause)
-			klog.FromContext(ctx).Error(err, "Operation panicked", "operation", t.Kind, "pod", klog.KObj(t.pod), "stack", string(debug.Stack()))
-		}
-	}()
-	return a.perform(ctx, t)
 }
 
 // reasonOf is the reason that Kubernetes has for an error.

@@ -35,6 +35,10 @@ type sight struct {
 	begun, done uint64
 	// news is closed, and made anew, when a look has succeeded.
 	news chan struct{}
+	// answered is when a look has succeeded last, or the first began; problem is
+	// why the last one has failed.
+	answered time.Time
+	problem  error
 }
 
 func newSight(runtime Runtime, c clock.WithTicker, changed func(types.UID)) *sight {
@@ -43,6 +47,9 @@ func newSight(runtime Runtime, c clock.WithTicker, changed func(types.UID)) *sig
 
 // run looks when asked, and from time to time, until ctx is done.
 func (s *sight) run(ctx context.Context) {
+	s.mu.Lock()
+	s.answered = s.clock.Now()
+	s.mu.Unlock()
 	failing := false
 	for {
 		pause := lookInterval
@@ -77,8 +84,15 @@ func (s *sight) look(ctx context.Context) error {
 	s.begun++
 	number := s.begun
 	s.mu.Unlock()
-	list, err := s.runtime.Look(ctx)
+	var list []Holding
+	err := safely(ctx, func() (err error) {
+		list, err = s.runtime.Look(ctx)
+		return err
+	})
 	if err != nil {
+		s.mu.Lock()
+		s.problem = err
+		s.mu.Unlock()
 		return err
 	}
 	seen := make(map[types.UID]Holding, len(list))
@@ -88,6 +102,7 @@ func (s *sight) look(ctx context.Context) error {
 	s.mu.Lock()
 	changed := differing(s.holdings, seen)
 	s.holdings, s.done = seen, number
+	s.answered, s.problem = s.clock.Now(), nil
 	close(s.news)
 	s.news = make(chan struct{})
 	s.mu.Unlock()

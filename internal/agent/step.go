@@ -40,10 +40,12 @@ func (a *Agent) Step(ctx context.Context, uid types.UID) (time.Time, error) {
 	d := a.decide(ctx, p, in, holding)
 	a.tellWaiting(p, object, &d.Status)
 	a.tellDeadline(p, object, &d.Status)
-	if err := a.settle(ctx, p, in, d); err != nil {
+	// What cannot be given back holds up the pod's removal, and not the news of it.
+	err = a.settle(ctx, p, in, d)
+	a.report(p, d, holding)
+	if err != nil {
 		return time.Time{}, err
 	}
-	a.report(p, d, holding)
 	return earliest(wake, d.WakeAt), nil
 }
 

@@ -59,7 +59,11 @@ func (a *Agent) keepVolumes(p *pod, object *corev1.Pod) time.Time {
 	p.volumes.begun, p.volumes.stale, p.volumes.stop = true, false, stop
 	a.work.Go(func() {
 		defer stop()
-		next, err := a.Volumes.SetUp(ctx, object)
+		var next time.Time
+		err := safely(ctx, func() (err error) {
+			next, err = a.Volumes.SetUp(ctx, object)
+			return err
+		})
 		a.volumesSetUp(ctx, p, next, err)
 	})
 	return time.Time{}

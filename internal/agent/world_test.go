@@ -31,11 +31,14 @@ type world struct {
 	began   time.Time
 	api     *api
 	runtime *simruntime.Runtime
-	agent   *agent.Agent
-	volumes *volumes
-	prober  *prober
-	static  *static
-	stop    func()
+	// looking and finding, if set, come before the runtime tells what it holds, or
+	// whether it has an image.
+	looking, finding func(context.Context) error
+	agent            *agent.Agent
+	volumes          *volumes
+	prober           *prober
+	static           *static
+	stop             func()
 	// nodeGone: the Node has been deleted.
 	nodeGone atomic.Bool
 
@@ -110,7 +113,7 @@ func (w *world) startAgent() {
 		Settings: agent.Settings{
 			NodeName: "node-a", PodLogs: w.t.TempDir(), ClusterDNS: []string{"10.0.0.10"}, ClusterDomain: "cluster.local",
 		},
-		Pods: informer, Node: w.node, Runtime: w.runtime, Volumes: w.volumes, Environment: plain{},
+		Pods: informer, Node: w.node, Runtime: troubled{w.runtime, w}, Volumes: w.volumes, Environment: plain{},
 		Prober: w.prober, Hooks: hooks{w}, Writer: w.api, Recorder: recorder{w}, Static: w.static,
 	})
 	if err != nil {
@@ -122,6 +125,30 @@ func (w *world) startAgent() {
 	parts.Go(func() { informer.RunWithContext(ctx) })
 	parts.Go(func() { a.Run(ctx) })
 	w.stop = func() { cancel(); parts.Wait() }
+}
+
+// troubled is the runtime, with what the test has in store for it.
+type troubled struct {
+	*simruntime.Runtime
+	w *world
+}
+
+func (r troubled) Look(ctx context.Context) ([]agent.Holding, error) {
+	if r.w.looking != nil {
+		if err := r.w.looking(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.Runtime.Look(ctx)
+}
+
+func (r troubled) ImageID(ctx context.Context, image string) (string, error) {
+	if r.w.finding != nil {
+		if err := r.w.finding(ctx); err != nil {
+			return "", err
+		}
+	}
+	return r.Runtime.ImageID(ctx, image)
 }
 
 // run lets time pass.
@@ -170,6 +197,8 @@ type volumes struct {
 	mu   sync.Mutex
 	up   map[types.UID]bool
 	fail error
+	// stuck keeps them from being torn down; broken has setting up panic.
+	stuck, broken bool
 }
 
 func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
@@ -179,7 +208,20 @@ func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
 		v.w.note("volumes: set up %s", pod.Name)
 	}
 	v.up[pod.UID] = true
+	if v.broken {
+		panic("index out of range")
+	}
 	return time.Time{}, v.fail
+}
+
+// behave has them work, fail, be stuck or break.
+func (v *volumes) behave(how string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.fail, v.stuck, v.broken = nil, how == "stuck", how == "break"
+	if how == "fail" {
+		v.fail = errors.New(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`)
+	}
 }
 
 // lose forgets all files, as if somebody had removed them.
@@ -200,6 +242,9 @@ func (v *volumes) Mounts(context.Context, agent.MountRequest) ([]agent.Mount, er
 func (v *volumes) TearDown(_ context.Context, uid types.UID, _ bool) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.stuck {
+		return errors.New("device or resource busy")
+	}
 	if v.up[uid] {
 		v.w.note("volumes: tear down %s", uid)
 	}

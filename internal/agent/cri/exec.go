@@ -20,13 +20,16 @@ const maxOutput = 16 << 10
 // that of the second. The command is killed when ctx is done.
 func (r *Runtime) Exec(ctx context.Context, id string, command []string) (agent.ExecResult, error) {
 	request := &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: command}
-	if deadline, limited := ctx.Deadline(); limited {
+	deadline, limited := ctx.Deadline()
+	if limited {
 		request.Timeout = int64(math.Ceil(max(time.Until(deadline), time.Second).Seconds()))
 	}
 	response, err := r.runtime.ExecSync(ctx, request)
 	if err != nil {
 		err = plain(err)
-		if errors.Is(err, context.DeadlineExceeded) {
+		// The runtime has the same deadline. It may be the first to notice, and tell
+		// of it in words of its own: that the call is over before the command is dead.
+		if late := limited && !time.Now().Before(deadline); late || errors.Is(err, context.DeadlineExceeded) {
 			return agent.ExecResult{}, fmt.Errorf("command %q timed out: %w", strings.Join(command, " "), context.DeadlineExceeded)
 		}
 		return agent.ExecResult{}, err

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
@@ -255,5 +257,32 @@ func TestAPolicyThatIsNotKnownIsRefused(t *testing.T) {
 	}
 	if err := serveFake(t, knows).checkGroupsPolicy(t.Context(), pod); err != nil {
 		t.Error(err)
+	}
+}
+
+// late is a context whose deadline has passed, but which has not noticed yet, as
+// happens on a busy machine.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
+// unable is a runtime that cannot run commands.
+type unable struct{ runtimeapi.RuntimeServiceClient }
+
+func (unable) ExecSync(context.Context, *runtimeapi.ExecSyncRequest, ...grpc.CallOption) (*runtimeapi.ExecSyncResponse, error) {
+	return nil, status.Error(codes.Unknown, "failed to kill exec")
+}
+
+// That a command took too long is known by the clock, whatever the runtime says.
+func TestCommandOutOfTime(t *testing.T) {
+	r, command := &Runtime{runtime: unable{}}, []string{"sleep", "9"}
+	_, err := r.Exec(late{t.Context()}, "c", command)
+	if want := `command "sleep 9" timed out: context deadline exceeded`; !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if _, err = r.Exec(ctx, "c", command); err == nil || err.Error() != "failed to kill exec" {
+		t.Errorf("got %v, want what the runtime says", err)
 	}
 }

@@ -4,13 +4,15 @@
 //
 //	go run ./test/images -o DATA-DIR/images/busybox.tar busybox:1.36 fluentd:v1.16
 //
-// With -add more programs are put in; the conformance suite adds its own.
+// With -add more files are put in; the conformance suite adds its own. With -files
+// the image is written as the files that a registry serves.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,7 +26,8 @@ import (
 
 // options are the flags.
 type options struct {
-	output, busybox  string
+	output, files    string
+	busybox          string
 	entrypoint, user string
 	command          string
 	add              pairs
@@ -34,6 +37,16 @@ type options struct {
 type pairs []string
 
 func (p *pairs) String() string { return strings.Join(*p, ",") }
+
+// added are the files to add, by their path in the image, without a leading slash.
+func (o options) added() map[string]string {
+	files := map[string]string{}
+	for _, pair := range o.add {
+		source, target, _ := strings.Cut(pair, ":")
+		files[strings.TrimPrefix(path.Clean(target), "/")] = source
+	}
+	return files
+}
 
 // Set takes one more.
 func (p *pairs) Set(value string) error {
@@ -47,14 +60,15 @@ func (p *pairs) Set(value string) error {
 func main() {
 	var o options
 	flag.StringVar(&o.output, "o", "", "archive to write")
+	flag.StringVar(&o.files, "files", "", "folder to write manifests and blobs to, below each image's repository")
 	flag.StringVar(&o.busybox, "busybox", "/bin/busybox", "static busybox to make it of")
 	flag.StringVar(&o.entrypoint, "entrypoint", "", "entrypoint, its words separated by spaces (default none; the command is sh)")
 	flag.StringVar(&o.command, "command", "", "default arguments of the entrypoint, separated by spaces (default none; without an entrypoint sh)")
 	flag.StringVar(&o.user, "user", "", "user that containers run as (default root)")
-	flag.Var(&o.add, "add", "executable to add, as SOURCE:PATH; may be repeated")
+	flag.Var(&o.add, "add", "file or folder to add with its mode, as SOURCE:PATH; may be repeated")
 	flag.Parse()
-	if o.output == "" || flag.NArg() == 0 {
-		fmt.Fprintln(os.Stderr, "usage: images -o ARCHIVE [flags] NAME...")
+	if o.output == "" && o.files == "" || flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: images {-o ARCHIVE | -files FOLDER} [flags] NAME...")
 		os.Exit(2)
 	}
 	if err := run(o, flag.Args()); err != nil {
@@ -75,6 +89,14 @@ func run(o options, names []string) error {
 			return err
 		}
 		tagged[tag] = image
+		if o.files != "" {
+			if err := writeFiles(filepath.Join(o.files, tag.RepositoryStr()), tag.TagStr(), image); err != nil {
+				return fmt.Errorf("write the files of %s: %w", tag, err)
+			}
+		}
+	}
+	if o.output == "" {
+		return nil
 	}
 	// Whoever watches the folder must not see half an archive.
 	part := filepath.Join(filepath.Dir(o.output), "."+filepath.Base(o.output)+".part")

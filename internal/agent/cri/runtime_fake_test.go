@@ -267,7 +267,9 @@ type late struct{ context.Context }
 func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
 
 // unable is a runtime that cannot run commands.
-type unable struct{ runtimeapi.RuntimeServiceClient }
+type unable struct {
+	runtimeapi.RuntimeServiceClient
+}
 
 func (unable) ExecSync(context.Context, *runtimeapi.ExecSyncRequest, ...grpc.CallOption) (*runtimeapi.ExecSyncResponse, error) {
 	return nil, status.Error(codes.Unknown, "failed to kill exec")

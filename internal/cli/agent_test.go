@@ -18,6 +18,7 @@ import (
 func TestAgentChecksItsFlags(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--agent-port=70000":                                     "--agent-port must be between 0 and 65535, not 70000",
+		"--healthz-port=-1":                                      "--healthz-port must be between 0 and 65535, not -1",
 		"--agent-address=everywhere":                             `--agent-address must be an IP address, not "everywhere"`,
 		"--node-lease-duration-seconds=0":                        "--node-lease-duration-seconds must be positive",
 		"--max-pods=0":                                           "--max-pods must be positive",

@@ -54,6 +54,8 @@ type agentFlags struct {
 
 	address     string
 	port        int
+	healthzBind net.IP
+	healthzPort int
 	podLogsDir  string
 	manifestDir string
 
@@ -83,6 +85,8 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.evictionHard, "eviction-hard", node.DefaultEviction, "what must stay free lest the node report pressure; replaces the whole default")
 
 	flags.IntVar(&f.port, "agent-port", defaultAgentPort, "port for logs, exec and metrics; 0 picks a free one")
+	flags.IPVar(&f.healthzBind, "healthz-bind-address", net.IPv4(127, 0, 0, 1), "IP address to serve /healthz of the agent on, to everybody")
+	flags.IntVar(&f.healthzPort, "healthz-port", cluster.DefaultHealthzPort, "port of /healthz of the agent; 0 turns it off")
 	flags.StringVar(&f.podLogsDir, "pod-logs-dir", defaultPodLogs, "folder for the output of containers")
 	flags.StringVar(&f.manifestDir, "pod-manifest-path", "", "folder with the manifests of static pods (default "+manifestFolder+" in the data directory)")
 
@@ -113,6 +117,8 @@ func (f *agentFlags) config(dataDir string) (cluster.AgentConfig, error) {
 		ClusterDomain:   f.clusterDomain,
 		BindAddress:     f.address,
 		Port:            f.port,
+		HealthzAddress:  f.healthzBind.String(),
+		HealthzPort:     f.healthzPort,
 	}
 	if cfg.ManifestFolder == "" {
 		cfg.ManifestFolder = filepath.Join(dir, manifestFolder)
@@ -132,6 +138,8 @@ func (f *agentFlags) check() error {
 	switch {
 	case f.port < 0 || f.port > 65535:
 		return usagef("--agent-port must be between 0 and 65535, not %d", f.port)
+	case f.healthzPort < 0 || f.healthzPort > 65535:
+		return usagef("--healthz-port must be between 0 and 65535, not %d", f.healthzPort)
 	case f.address != "" && net.ParseIP(f.address) == nil:
 		return usagef("--agent-address must be an IP address, not %q", f.address)
 	case f.maxPods < 1:

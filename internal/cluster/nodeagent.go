@@ -46,6 +46,10 @@ type AgentConfig struct {
 	// BindAddress and Port are where the agent serves; 0 picks a free port.
 	BindAddress string
 	Port        int
+	// HealthzAddress and HealthzPort are where it tells everybody whether it is
+	// well; with port 0 it does not.
+	HealthzAddress string
+	HealthzPort    int
 	// RuntimeEndpoint is the socket of a runtime that runs already. With none a
 	// containerd is started: ContainerdPath, or the one that is found.
 	RuntimeEndpoint, ContainerdPath string

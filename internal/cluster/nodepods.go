@@ -87,17 +87,16 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if a.importer != nil {
 		a.importer.OnImport(loop.ImagesChanged)
 	}
-	server, err := a.serve(loop)
+	served, err := a.serve(loop)
 	if err != nil {
 		return nil, err
 	}
-	return []part{
-		server,
+	return append(served, []part{
 		{"pods of the node", pods.RunWithContext},
 		{"services", services.RunWithContext},
 		{"prober", prober.Run},
 		{"agent", func(ctx context.Context) { a.runPods(ctx, loop) }},
-	}, nil
+	}...), nil
 }
 
 // runPods runs pods once the images are there that an archive has: a pod that

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"syscall"
 
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -54,9 +56,9 @@ func (a *nodeAgent) listen(ctx context.Context) error {
 	return nil
 }
 
-// serve makes the part that serves logs, streams and figures of the pods that loop
-// runs.
-func (a *nodeAgent) serve(loop *agent.Agent) (part, error) {
+// serve makes the parts that serve logs, streams and figures of the pods that loop
+// runs, and tell whether it is well.
+func (a *nodeAgent) serve(loop *agent.Agent) ([]part, error) {
 	server, err := serving.New(serving.Options{
 		NodeName:        a.cfg.Node.Name,
 		Certificate:     a.papers.certificate,
@@ -67,13 +69,38 @@ func (a *nodeAgent) serve(loop *agent.Agent) (part, error) {
 		Machine:         machine.Open("/"),
 		StorageDir:      a.cfg.Node.StorageDir,
 		ImageDir:        a.cfg.Node.ImageDir,
+		Checks: []healthz.HealthChecker{
+			healthz.NamedCheck("syncloop", func(*http.Request) error { return loop.CheckSync() }),
+			healthz.NamedCheck("runtime", func(*http.Request) error { return loop.CheckRuntime() }),
+		},
 	})
 	if err != nil {
-		return part{}, err
+		return nil, err
 	}
-	return part{"agent's server", func(ctx context.Context) {
+	served := []part{{"agent's server", func(ctx context.Context) {
 		if err := server.Run(ctx, a.listener); err != nil {
 			klog.FromContext(ctx).Error(err, "The agent does not serve any more")
 		}
-	}}, nil
+	}}}
+	if a.cfg.HealthzPort != 0 {
+		served = append(served, part{"agent's health", func(ctx context.Context) { a.serveHealth(ctx, server) }})
+	}
+	return served, nil
+}
+
+// DefaultHealthzPort is where agents, as kubelets, tell whether they are well.
+const DefaultHealthzPort = 10248
+
+// serveHealth tells whether the agent is well. Of several agents on a machine only
+// one can have the usual port, which is no news.
+func (a *nodeAgent) serveHealth(ctx context.Context, server *serving.Server) {
+	address := net.JoinHostPort(a.cfg.HealthzAddress, strconv.Itoa(a.cfg.HealthzPort))
+	server.RunHealth(ctx, address, func(err error) {
+		logger := klog.FromContext(ctx)
+		if a.cfg.HealthzPort == DefaultHealthzPort && errors.Is(err, syscall.EADDRINUSE) {
+			logger.V(1).Info("Another process tells of its health at the usual port", "address", address)
+			return
+		}
+		logger.Error(err, "The agent cannot tell of its health, tries again", "address", address)
+	})
 }

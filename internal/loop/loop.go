@@ -38,6 +38,10 @@ type Options[K comparable] struct {
 type Loop[K comparable] struct {
 	options Options[K]
 	queue   workqueue.TypedRateLimitingInterface[K]
+
+	mu sync.Mutex
+	// begun are the steps under way, with the times at which they were begun.
+	begun map[K]time.Time
 }
 
 // New returns a loop that waits for Run.
@@ -54,6 +58,7 @@ func New[K comparable](options Options[K]) *Loop[K] {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[K](options.MinPause, options.MaxPause)
 	return &Loop[K]{
 		options: options,
+		begun:   map[K]time.Time{},
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
 			workqueue.TypedRateLimitingQueueConfig[K]{Clock: options.Clock}),
 	}
@@ -69,6 +74,19 @@ func (l *Loop[K]) AddAt(key K, at time.Time) {
 
 // Len returns the number of keys that wait for a worker now.
 func (l *Loop[K]) Len() int { return l.queue.Len() }
+
+// Longest tells how long the step has been under way that was begun first, 0 if
+// there is none. Steps are short: one that is not has lost its way, and holds up
+// its key or, in numbers, all keys.
+func (l *Loop[K]) Longest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var longest time.Duration
+	for _, at := range l.begun {
+		longest = max(longest, l.options.Clock.Since(at))
+	}
+	return longest
+}
 
 // Run takes steps until ctx is done, and returns when the last one has ended.
 func (l *Loop[K]) Run(ctx context.Context) {
@@ -124,7 +142,13 @@ func (l *Loop[K]) report(ctx context.Context, key K, err error) {
 }
 
 func (l *Loop[K]) guarded(ctx context.Context, key K) (wake time.Time, err error) {
+	l.mu.Lock()
+	l.begun[key] = l.options.Clock.Now()
+	l.mu.Unlock()
 	defer func() {
+		l.mu.Lock()
+		delete(l.begun, key)
+		l.mu.Unlock()
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 		}

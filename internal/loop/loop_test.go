@@ -90,3 +90,35 @@ func TestNoStepAfterTheEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Options[string]{Name: "test", Workers: 3, Step: func(_ context.Context, key string) (time.Time, error) {
+			switch key {
+			case "long":
+				time.Sleep(time.Hour)
+			case "broken":
+				panic("broken")
+			}
+			return time.Time{}, nil
+		}})
+		stop := run(t, l)
+		l.Add("short")
+		synctest.Wait()
+		if got := l.Longest(); got != 0 {
+			t.Errorf("with no step under way: %v", got)
+		}
+		l.Add("long")
+		time.Sleep(time.Minute)
+		l.Add("broken")
+		time.Sleep(time.Minute)
+		if got := l.Longest(); got != 2*time.Minute {
+			t.Errorf("two minutes after it began: %v", got)
+		}
+		time.Sleep(time.Hour)
+		stop()
+		if got := l.Longest(); got != 0 {
+			t.Errorf("after its end: %v", got)
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
@@ -43,6 +45,8 @@ type node struct {
 	pods    *pods
 	allowed map[string]bool // "USER VERB SUBRESOURCE"
 	ca      authority
+	server  *serving.Server
+	sick    atomic.Pointer[error] // what the agent's own check says
 	stop    func()
 }
 
@@ -63,10 +67,17 @@ func startNode(t *testing.T) *node {
 		Machine:         machine.Open("/"),
 		StorageDir:      "/",
 		ImageDir:        "/",
+		Checks: []healthz.HealthChecker{healthz.NamedCheck("syncloop", func(*http.Request) error {
+			if sick := n.sick.Load(); sick != nil {
+				return *sick
+			}
+			return nil
+		})},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.server = server
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ type Runtime interface {
 	Stats(ctx context.Context) ([]statsapi.PodStats, error)
 }
 
-// Options are what a Server works with. All but Healthy are required.
+// Options are what a Server works with. All but Checks are required.
 type Options struct {
 	NodeName string
 	// Certificate gives the certificate to serve with, for each connection: it may
@@ -60,8 +60,8 @@ type Options struct {
 	Machine *machine.Machine
 	// StorageDir lies in the file system of pods' files, ImageDir in that of images.
 	StorageDir, ImageDir string
-	// Healthy tells what is wrong with the agent, nil if nothing is.
-	Healthy func() error
+	// Checks tell whether the agent is well, beside that it answers at all.
+	Checks []healthz.HealthChecker
 }
 
 // Server serves what an agent is asked for.
@@ -93,12 +93,7 @@ func New(o Options) (*Server, error) {
 // routes are the paths of a kubelet.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	healthz.InstallHandler(mux, healthz.PingHealthz, healthz.NamedCheck("agent", func(*http.Request) error {
-		if s.Healthy == nil {
-			return nil
-		}
-		return s.Healthy()
-	}))
+	s.installHealth(mux)
 	mux.HandleFunc("GET /pods", s.servePods)
 	mux.HandleFunc("GET /pods/{$}", s.servePods)
 	mux.HandleFunc("GET /runningpods/{$}", s.serveRunningPods)

@@ -60,9 +60,9 @@ func (p *machine) keepSandbox() bool {
 	}
 	// Read from the sandbox itself, so that one that keeps dying is not made
 	// anew all the time, whatever is remembered.
-	earliest := p.sandbox.Created.Add(double(firstDelay, maxCrashDelay, p.sandbox.Attempt))
-	if p.in.Now.Before(earliest) {
-		p.wakeAt(earliest)
+	delay := double(firstDelay, maxCrashDelay, p.sandbox.Attempt)
+	if p.pending(p.sandbox.Created, delay) {
+		p.wakeAt(p.sandbox.Created.Add(delay))
 		return false
 	}
 	p.createSandbox(p.sandbox.Attempt + 1)

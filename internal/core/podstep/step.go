@@ -44,6 +44,10 @@ func look(in *Input) *machine {
 	if p.previous.Phase == "" {
 		p.previous = in.Reported
 	}
+	if end := &in.Reported; end.Phase.Ended() && !p.previous.Phase.Ended() {
+		// Others have decided that the pod has ended.
+		p.previous.Phase, p.previous.Reason, p.previous.Message = end.Phase, end.Reason, end.Message
+	}
 	p.begin()
 	if all := p.sandboxes(); len(all) > 0 {
 		p.sandbox = all[len(all)-1]

@@ -71,6 +71,10 @@ func command(t *testing.T, w *world, d *datadriven.TestData) {
 		if d.Cmd == "reboot" {
 			w.memory, w.ongoing, w.outcomes = podstep.Memory{}, nil, nil
 		}
+	case "clock-set-back":
+		w.now = w.now.Add(-duration(t, d.CmdArgs[0].Key))
+	case "report": // by others
+		w.reported.Phase, w.reported.Reason = podstep.Phase(arg("phase")), arg("reason")
 	case "volumes":
 		w.pod.VolumesReady = d.CmdArgs[0].Key == "ready"
 	case "gate":

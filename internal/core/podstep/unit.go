@@ -196,10 +196,16 @@ func (r *Record) began() time.Time {
 	return r.Started
 }
 
+// pending tells whether a delay since a time is still to be waited for. A time that
+// lies in the future is of a clock that was set back since.
+func (p *machine) pending(since time.Time, delay time.Duration) bool {
+	return !p.in.Now.Before(since) && p.in.Now.Before(since.Add(delay))
+}
+
 // crashLoop tells until when the next attempt waits, and notes why.
 func (p *machine) crashLoop(u *unit) bool {
 	delay := u.crashDelay()
-	if delay == 0 || !p.in.Now.Before(u.last.Finished.Add(delay)) {
+	if delay == 0 || !p.pending(u.last.Finished, delay) {
 		return false
 	}
 	p.wakeAt(u.last.Finished.Add(delay))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/core/place"
 	"github.com/garrison-project/garrison/internal/core/podstep"
+	"github.com/garrison-project/garrison/internal/view"
 )
 
 // source is who asks for a pod.
@@ -112,7 +113,7 @@ func (p *pod) deletion() *podstep.Deletion {
 	case p.object.DeletionTimestamp == nil && !p.gone:
 		return nil
 	case given != nil && (*given > 0 || !p.gone):
-		return &podstep.Deletion{Grace: time.Duration(*given) * time.Second}
+		return &podstep.Deletion{Grace: view.Seconds(*given)}
 	}
 	// One that is deleted without grace is gone from the API at once, which says
 	// nothing of how long its containers may take.
@@ -120,8 +121,7 @@ func (p *pod) deletion() *podstep.Deletion {
 }
 
 func graceOf(object *corev1.Pod) time.Duration {
-	grace := ptr.Deref(object.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
-	return time.Duration(grace) * time.Second
+	return view.Seconds(ptr.Deref(object.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds))
 }
 
 // take gives the ongoing operations, and the outcomes that no step has had.

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ func StepPod(pod *corev1.Pod) podstep.Pod {
 		Name:           pod.Name,
 		UID:            string(pod.UID),
 		RestartPolicy:  podstep.RestartPolicy(pod.Spec.RestartPolicy),
-		Grace:          seconds(ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)),
-		ActiveDeadline: seconds(ptr.Deref(pod.Spec.ActiveDeadlineSeconds, 0)),
+		Grace:          Seconds(ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)),
+		ActiveDeadline: Seconds(ptr.Deref(pod.Spec.ActiveDeadlineSeconds, 0)),
 		HostNetwork:    pod.Spec.HostNetwork,
 	}
 	for i := range pod.Spec.InitContainers {
@@ -45,7 +46,9 @@ func StepPod(pod *corev1.Pod) podstep.Pod {
 	return out
 }
 
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+// Seconds is a duration that the API gives in seconds. What is longer than a
+// lifetime is as good as for ever, and cut to what can be reckoned with.
+func Seconds(n int64) time.Duration { return time.Duration(min(n, math.MaxInt32)) * time.Second }
 
 func stepContainer(c *corev1.Container) podstep.Container {
 	out := podstep.Container{
@@ -93,7 +96,7 @@ func stepProbe(p *corev1.Probe) *podstep.Probe {
 	}
 	out := &podstep.Probe{}
 	if p.TerminationGracePeriodSeconds != nil {
-		out.Grace = ptr.To(seconds(*p.TerminationGracePeriodSeconds))
+		out.Grace = ptr.To(Seconds(*p.TerminationGracePeriodSeconds))
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -71,5 +72,25 @@ func TestReportedStatus(t *testing.T) {
 	rejected := corev1.PodStatus{Phase: corev1.PodFailed, Reason: "NodeLost", StartTime: ptr.To(metav1.NewTime(at))}
 	if got := ReportedStatus(&rejected); got.Phase != podstep.PhaseFailed || got.Reason != "NodeLost" {
 		t.Errorf("a final phase is read as %+v", got)
+	}
+}
+
+// TestLongTimes holds times that the API allows to what they mean: in nanoseconds
+// the longest would be negative.
+func TestLongTimes(t *testing.T) {
+	longest := ptr.To[int64](math.MaxInt64)
+	pod := StepPod(&corev1.Pod{Spec: corev1.PodSpec{
+		TerminationGracePeriodSeconds: longest, ActiveDeadlineSeconds: longest,
+		Containers: []corev1.Container{{LivenessProbe: &corev1.Probe{TerminationGracePeriodSeconds: longest}}},
+	}})
+	for name, got := range map[string]time.Duration{
+		"grace": pod.Grace, "deadline": pod.ActiveDeadline, "probe": *pod.Containers[0].LivenessProbe.Grace,
+	} {
+		if got < 50*365*24*time.Hour {
+			t.Errorf("%s: %v", name, got)
+		}
+		if got+100*365*24*time.Hour < 0 {
+			t.Errorf("%s: nothing can be added to %v", name, got)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -387,6 +388,20 @@ func TestSleepHook(t *testing.T) {
 		begun := time.Now()
 		if _, err := runHook(t, nil, sleep); err != nil || time.Since(begun) != 30*time.Second {
 			t.Errorf("it took %v and ended with %v", time.Since(begun), err)
+		}
+	})
+}
+
+// The longest sleep that a spec can ask for is no short one.
+func TestLongSleepHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		err := NewHooks(nil, record.NewFakeRecorder(1)).Run(ctx, agent.HookRequest{
+			Spec: &corev1.Container{Name: "main"}, Handler: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: math.MaxInt64}},
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
 		}
 	})
 }

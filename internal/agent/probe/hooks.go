@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/view"
 )
 
 // Hooks runs lifecycle handlers. It implements agent.Hooks.
@@ -46,7 +47,7 @@ func (h *Hooks) Run(ctx context.Context, hook agent.HookRequest) error {
 		}
 		return nil
 	case handler.Sleep != nil:
-		timer := time.NewTimer(time.Duration(handler.Sleep.Seconds) * time.Second)
+		timer := time.NewTimer(view.Seconds(handler.Sleep.Seconds))
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -287,6 +287,24 @@ func TestContainerOfAnEarlierAgent(t *testing.T) {
 	})
 }
 
+// A clock that was set back has a container start in the future, whose probes wait
+// for their initial delay all the same, and no longer.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec := &corev1.Container{Name: "main", LivenessProbe: &corev1.Probe{
+			InitialDelaySeconds: 5,
+			ProbeHandler:        corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"liveness"}}},
+		}}
+		s := newScene(t, spec, map[string][]string{"liveness": {"ok"}})
+		defer s.close()
+		s.target.Started = time.Now().Add(time.Hour)
+		s.play(6 * time.Second)
+		if got := s.out.String(); !strings.Contains(got, "\n5s liveness ok\n") {
+			t.Errorf("not probed after 5 s:\n%s", got)
+		}
+	})
+}
+
 func TestForgottenPodsAreNotProbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spec := &corev1.Container{Name: "main", LivenessProbe: &corev1.Probe{

@@ -107,8 +107,7 @@ func (w *watch) run(k kind, spec *corev1.Probe) {
 		case <-w.started:
 		}
 	}
-	delay := max(time.Until(target.Started.Add(seconds(spec.InitialDelaySeconds))), w.prober.stagger(target.Started, period))
-	first := time.NewTimer(delay)
+	first := time.NewTimer(max(initialDelay(target, spec), w.prober.stagger(target.Started, period)))
 	defer first.Stop()
 	select {
 	case <-ctx.Done():
@@ -124,6 +123,13 @@ func (w *watch) run(k kind, spec *corev1.Probe) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// initialDelay is what is left of a probe's, never more than all of it: the clock may
+// have been set back since the container was started.
+func initialDelay(target agent.ProbeTarget, spec *corev1.Probe) time.Duration {
+	whole := seconds(spec.InitialDelaySeconds)
+	return min(time.Until(target.Started.Add(whole)), whole)
 }
 
 // probe probes once, and says whether to go on.

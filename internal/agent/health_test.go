@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,18 +28,18 @@ func health(t *testing.T, check func(*world) error, troubles func(*world), times
 
 func TestAnAgentWhoseRuntimeIsAwayIsSick(t *testing.T) {
 	runtime := func(w *world) error { return w.agent.CheckRuntime() }
-	away := false
+	var away atomic.Bool
 	got := health(t, runtime, func(w *world) {
 		w.stop()
 		w.looking = func(context.Context) error {
-			if away {
+			if away.Load() {
 				return errors.New("connection refused")
 			}
 			return nil
 		}
 		w.startAgent()
 		w.run(time.Minute)
-		away = true
+		away.Store(true)
 	}, 4*time.Minute, 2*time.Minute)
 	if want := "<nil>\nthe container runtime has not answered for 6m0s: connection refused\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)

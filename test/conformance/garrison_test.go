@@ -39,7 +39,8 @@ func startRealNode(t *testing.T, dir string) string {
 	})
 	// Shards run at once on one machine: each has a range of addresses of its own.
 	number := slices.IndexFunc(shards, func(s shard) bool { return s.name == *only })
-	return startGarrison(t, dir, data, "--cluster-cidr", fmt.Sprintf("10.%d.0.0/16", 211+number), "--agent-port", "0", "--node-name", "real", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs"))
+	cidr := fmt.Sprintf("10.%d.0.0/16", *addresses+1+number)
+	return startGarrison(t, dir, data, "--cluster-cidr", cidr, "--agent-port", "0", "--node-name", "real", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs"))
 }
 
 // startGarrison starts a garrison with an empty data directory. The test's end

@@ -3,9 +3,9 @@ package conformance
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +20,7 @@ import (
 	// The set-up of upstream's suite, and the specs.
 	_ "k8s.io/kubernetes/test/e2e"
 	_ "k8s.io/kubernetes/test/e2e/apps"
+	_ "k8s.io/kubernetes/test/e2e/node"
 	_ "k8s.io/kubernetes/test/e2e/scheduling"
 
 	// What upstream's suite adds to each spec: all nodes must be ready after it,
@@ -35,6 +36,8 @@ var (
 	agnhost    = flag.String("agnhost", "../../bin/agnhost", "upstream's test program, for these images")
 	simulated  = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
 	only       = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
+	part       = flag.Int("part", -1, "with -shard and -kubeconfig: run this part of its specs only (default all)")
+	addresses  = flag.Int("addresses", 210, "pods get addresses of 10.ADDRESSES.0.0/16 and of the ranges after it, one for each shard")
 	realNode   = flag.Bool("real-node", false, "with -ginkgo.focus: run on this machine as a node, not on simulated ones")
 	artifacts  = flag.String("artifacts", "", "an existing folder for the logs (default a new one, which is removed when all specs pass)")
 )
@@ -68,45 +71,64 @@ func TestConformance(t *testing.T) {
 		runSpecs(t, dir)
 	} else {
 		fmt.Printf("%d shards run at once, with logs in %s\n", len(shards), dir)
-		for _, s := range shards {
-			for _, e := range s.skip {
-				fmt.Printf("%s does not run %q: %s\n", s.name, e.spec, e.why)
-			}
-		}
-		runShards(t, dir)
+		printLeftOut(divide(allSpecs(), shards, leftOut))
+		runProcesses(t, dir, shardProcesses())
 	}
 	if passed, failed := summary(results); passed == 0 || failed > 0 {
 		t.Fail()
 	}
 }
 
-// runSpecs runs the selected specs one after the other against one cluster.
+// runSpecs runs the selected specs against one cluster, which it starts unless
+// there is one.
 func runSpecs(t *testing.T, dir string) {
-	var selected shard
-	if *only != "" {
-		selected = shardNamed(t, *only)
-	}
+	selected := selectedShard(t)
+	started := framework.TestContext.KubeConfig == ""
 	switch {
-	case framework.TestContext.KubeConfig != "":
+	case !started:
 	case selected.real || *realNode:
 		framework.TestContext.KubeConfig = startRealNode(t, dir)
 	default:
 		framework.TestContext.KubeConfig = startSimulation(t, dir)
 		runNodeDaemons(t, framework.TestContext.KubeConfig)
 	}
-	logs.InitLogs()
-	defer logs.FlushLogs()
-	framework.AfterReadingAllFlags(&framework.TestContext)
-	gomega.RegisterFailHandler(framework.Fail)
-	recordSpecs(t, filepath.Join(dir, "specs.log"))
-	suite, reporter := selection(selected)
-	ginkgo.RunSpecs(t, "Kubernetes e2e suite", suite, reporter)
+	if started && selected.parts > 1 {
+		runProcesses(t, dir, partProcesses(selected, framework.TestContext.KubeConfig))
+	} else {
+		runGinkgo(t, dir, selected)
+	}
 	lines := strings.Join(results, "")
 	fmt.Print("\n\n", lines)
 	if err := os.WriteFile(filepath.Join(dir, "results"), []byte(lines), 0o644); err != nil {
 		t.Error(err)
 	}
 }
+
+// selectedShard is the shard that the flags name, or all specs of all shards.
+func selectedShard(t *testing.T) shard {
+	for _, s := range shards {
+		if s.name == *only {
+			return s
+		}
+	}
+	if *only != "" {
+		t.Fatalf("there is no shard %q", *only)
+	}
+	return shard{}
+}
+
+// runGinkgo runs specs one after the other.
+func runGinkgo(t *testing.T, dir string, of shard) {
+	logs.InitLogs()
+	defer logs.FlushLogs()
+	framework.AfterReadingAllFlags(&framework.TestContext)
+	gomega.RegisterFailHandler(framework.Fail)
+	recordSpecs(t, filepath.Join(dir, "specs.log"))
+	suite, reporter := selection(of)
+	ginkgo.RunSpecs(t, suiteName, suite, reporter)
+}
+
+const suiteName = "Kubernetes e2e suite"
 
 // artifactsFolder returns where the logs go. They stay when the test fails.
 func artifactsFolder(t *testing.T) string {
@@ -141,15 +163,26 @@ func selection(of shard) (types.SuiteConfig, types.ReporterConfig) {
 	suite, reporter := framework.CreateGinkgoConfig()
 	if !chosen() {
 		given, _ := ginkgo.GinkgoConfiguration()
-		suite.FocusStrings, suite.SkipStrings = of.focus, given.SkipStrings
-		for _, e := range of.skip {
-			suite.SkipStrings = append(suite.SkipStrings, regexp.QuoteMeta(e.spec))
-		}
+		suite.FocusStrings, suite.SkipStrings = []string{exactly(specsOf(of))}, given.SkipStrings
 	}
 	suite.FailOnEmpty = true
 	reporter.SilenceSkips = true
 	reporter.NoColor = true
 	return suite, reporter
+}
+
+// specsOf are the specs of a shard, or of its part that the flags name; those of
+// all shards when it has no name.
+func specsOf(of shard) []spec {
+	runs := divide(allSpecs(), shards, leftOut).runs
+	switch {
+	case of.name == "":
+		return slices.Concat(slices.Collect(maps.Values(runs))...)
+	case *part >= 0:
+		return deal(runs[of.name], of.parts)[*part]
+	default:
+		return runs[of.name]
+	}
 }
 
 // recordSpecs writes all that the specs say to a file.

@@ -1,0 +1,130 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is this binary once more, for some of the specs.
+type process struct {
+	name  string // of its folder of logs
+	flags []string
+	// patience is how long it may take to stop.
+	patience time.Duration
+}
+
+// stopBeforeDeadline is the time that processes get to stop their garrisons
+// when the time of the test runs out.
+const stopBeforeDeadline = time.Minute
+
+// shardProcesses are the processes of the shards that this machine can run.
+func shardProcesses() []process {
+	var all []process
+	lacks := lacking()
+	for _, s := range shards {
+		if s.real && lacks != "" {
+			fmt.Printf("%s does not run: this machine lacks %s\n", s.name, lacks)
+			continue
+		}
+		all = append(all, process{s.name, []string{"-shard", s.name}, stopBeforeDeadline * 3 / 4})
+	}
+	return all
+}
+
+// partProcesses are the processes of the parts of one shard, whose cluster runs.
+func partProcesses(s shard, kubeconfig string) []process {
+	var all []process
+	for i := range s.parts {
+		flags := []string{"-shard", s.name, "-part", strconv.Itoa(i), "-kubeconfig", kubeconfig}
+		all = append(all, process{"part-" + strconv.Itoa(i), flags, stopBeforeDeadline / 4})
+	}
+	return all
+}
+
+// runProcesses runs all at once, and prints the results of each as it ends.
+func runProcesses(t *testing.T, dir string, all []process) {
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if deadline, ok := t.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-stopBeforeDeadline))
+		defer cancel()
+	}
+	ended := make(chan outcome)
+	for _, p := range all {
+		go func() { ended <- p.run(ctx, filepath.Join(dir, p.name)) }()
+	}
+	for range all {
+		o := <-ended
+		if o.err != nil {
+			fmt.Printf("%s\n", o.output) // has the lines too
+			t.Errorf("%s: %v", o.process, o.err)
+		} else {
+			fmt.Print(strings.Join(o.lines, ""))
+		}
+		results = append(results, o.lines...)
+	}
+}
+
+// lacking says what this machine lacks to run containers: nothing when empty.
+func lacking() string {
+	if os.Geteuid() != 0 {
+		return "root's rights"
+	}
+	for _, program := range []string{"containerd", "runc", "iptables", "busybox"} {
+		_, found := exec.LookPath(program)
+		_, beside := os.Stat(filepath.Join("/usr/sbin", program))
+		if found != nil && beside != nil {
+			return program
+		}
+	}
+	return ""
+}
+
+type outcome struct {
+	process string
+	output  []byte   // what the process said
+	lines   []string // one for each spec that ran
+	err     error
+}
+
+func (p process) run(ctx context.Context, dir string) outcome {
+	o := outcome{process: p.name}
+	if o.err = os.Mkdir(dir, 0o755); o.err != nil {
+		return o
+	}
+	args := slices.Concat(os.Args[1:], p.flags, []string{"-artifacts", dir, "-test.run", "^TestConformance$"})
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = p.patience
+	o.output, o.err = cmd.CombinedOutput()
+	written, err := os.ReadFile(filepath.Join(dir, "results"))
+	if o.err == nil {
+		o.err = err
+	}
+	o.lines = slices.Collect(strings.Lines(string(written)))
+	return o
+}
+
+// summary counts the specs that passed and those that did anything else, such
+// as to skip themselves.
+func summary(lines []string) (passed, failed int) {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "PASSED ") {
+			passed++
+		} else {
+			failed++
+		}
+	}
+	return passed, failed
+}

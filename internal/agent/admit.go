@@ -19,7 +19,7 @@ func (a *Agent) adopt() {
 	for _, p := range a.roster.list() {
 		object := p.current()
 		held := a.sight.holding(p.uid)
-		if object.Status.StartTime != nil || len(held.Sandboxes) > 0 || len(held.Containers) > 0 {
+		if object.Status.StartTime != nil || len(held.Sandboxes) > 0 || len(held.Containers) > 0 || held.Err != nil {
 			p.admit(object)
 		}
 	}

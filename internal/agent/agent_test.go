@@ -155,6 +155,7 @@ func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 				}
 			}
 		},
+		"unseen":     func(_ *testing.T, d *datadriven.TestData) { w.unseen.Store(arg(d, 0)) },
 		"lose-files": func(*testing.T, *datadriven.TestData) { w.volumes.lose() },
 		"probe":      func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
 		"volumes":    func(_ *testing.T, d *datadriven.TestData) { w.volumes.behave(arg(d, 0)) },

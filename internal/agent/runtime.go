@@ -72,6 +72,9 @@ type Holding struct {
 	Pod        PodName
 	Sandboxes  []SandboxRecord
 	Containers []ContainerRecord
+	// Err is why not all of it could be seen: then nothing follows from what is
+	// not among it.
+	Err error
 }
 
 // SandboxRecord is one sandbox as the runtime has it.

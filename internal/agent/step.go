@@ -72,6 +72,9 @@ type sighting struct {
 
 // look gathers the input of a step.
 func (a *Agent) look(ctx context.Context, p *pod, s sighting) (podstep.Input, error) {
+	if s.holding.Err != nil {
+		return podstep.Input{}, fmt.Errorf("look at pod %s: %w", p.name(), s.holding.Err)
+	}
 	in := podstep.Input{
 		Now:      a.Clock.Now(),
 		Pod:      view.StepPod(s.object),

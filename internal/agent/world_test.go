@@ -41,6 +41,8 @@ type world struct {
 	stop             func()
 	// nodeGone: the Node has been deleted.
 	nodeGone atomic.Bool
+	// unseen is the pod whose containers the runtime cannot inspect.
+	unseen atomic.Value
 
 	mu    sync.Mutex
 	notes []note
@@ -139,7 +141,13 @@ func (r troubled) Look(ctx context.Context) ([]agent.Holding, error) {
 			return nil, err
 		}
 	}
-	return r.Runtime.Look(ctx)
+	holdings, err := r.Runtime.Look(ctx)
+	for i := range holdings {
+		if holdings[i].Pod.Name == r.w.unseen.Load() {
+			holdings[i].Containers, holdings[i].Err = nil, errors.New("inspect container: no end is in sight")
+		}
+	}
+	return holdings, err
 }
 
 func (r troubled) ImageID(ctx context.Context, image string) (string, error) {

@@ -68,6 +68,7 @@ func endSharedPods(ctx context.Context, cfg AgentConfig) error {
 	}
 	var all error
 	for _, holding := range held {
+		all = errors.Join(all, holding.Err)
 		for _, container := range holding.Containers {
 			all = errors.Join(all, runtime.KillContainer(ctx, container.ID, 0), runtime.RemoveContainer(ctx, container.ID))
 		}

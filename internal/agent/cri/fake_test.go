@@ -24,7 +24,8 @@ type fake struct {
 	mu         sync.Mutex
 	sandboxes  []*runtimeapi.PodSandboxStatus
 	containers []*runtimeapi.ContainerStatus
-	inspected  []string // IDs
+	inspected  []string         // IDs
+	broken     map[string]error // by ID, why it cannot be inspected
 	conditions []*runtimeapi.RuntimeCondition
 	config     string
 	features   *runtimeapi.RuntimeFeatures
@@ -114,6 +115,9 @@ func (f *fake) PodSandboxStatus(_ context.Context, request *runtimeapi.PodSandbo
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inspected = append(f.inspected, request.PodSandboxId)
+	if err := f.broken[request.PodSandboxId]; err != nil {
+		return nil, err
+	}
 	for _, s := range f.sandboxes {
 		if s.Id == request.PodSandboxId {
 			return &runtimeapi.PodSandboxStatusResponse{Status: s}, nil
@@ -136,6 +140,9 @@ func (f *fake) ContainerStatus(_ context.Context, request *runtimeapi.ContainerS
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inspected = append(f.inspected, request.ContainerId)
+	if err := f.broken[request.ContainerId]; err != nil {
+		return nil, err
+	}
 	for _, c := range f.containers {
 		if c.Id == request.ContainerId {
 			return &runtimeapi.ContainerStatusResponse{Status: c}, nil

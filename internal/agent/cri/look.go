@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,8 @@ import (
 type inventory struct {
 	sandboxes  map[string]*sandboxDetail
 	containers map[string]*containerDetail
+	// failed are the pods of which not all could be inspected.
+	failed map[agent.PodName]error
 }
 
 // sandboxDetail is a sandbox in one state. In it nothing changes.
@@ -39,6 +42,10 @@ type containerDetail struct {
 // inspections is how many requests are made at once, so that a first look at a
 // full machine takes no time and yet does not flood the runtime.
 const inspections = 8
+
+// inspectionLimit is how long one may take. What hangs is often not the runtime but
+// what one container needs of it.
+const inspectionLimit = 20 * time.Second
 
 const (
 	reasonOOM  = "OOMKilled"
@@ -72,6 +79,9 @@ func (r *Runtime) Look(ctx context.Context) ([]agent.Holding, error) {
 		h := of(c.pod)
 		h.Containers = append(h.Containers, c.record)
 	}
+	for pod, err := range found.failed {
+		of(pod).Err = err
+	}
 	return holdings, nil
 }
 
@@ -100,6 +110,7 @@ func (r *Runtime) inspect(ctx context.Context, sandboxes []*runtimeapi.PodSandbo
 	r.mu.Unlock()
 	looked := make([]*sandboxDetail, len(sandboxes))
 	inspected := make([]*containerDetail, len(containers))
+	failures := failures{of: map[agent.PodName]error{}}
 	group, inspecting := errgroup.WithContext(ctx)
 	group.SetLimit(inspections)
 	for i, s := range sandboxes {
@@ -109,7 +120,7 @@ func (r *Runtime) inspect(ctx context.Context, sandboxes []*runtimeapi.PodSandbo
 		}
 		group.Go(func() (err error) {
 			looked[i], err = r.inspectSandbox(inspecting, s.GetId())
-			return err
+			return failures.note(ctx, podOf(s.GetLabels()), err)
 		})
 	}
 	for i, c := range containers {
@@ -119,13 +130,33 @@ func (r *Runtime) inspect(ctx context.Context, sandboxes []*runtimeapi.PodSandbo
 		}
 		group.Go(func() (err error) {
 			inspected[i], err = r.inspectContainer(inspecting, c)
-			return err
+			return failures.note(ctx, podOf(c.GetLabels()), err)
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return inventory{}, err
 	}
-	return r.remember(looked, inspected), nil
+	now := r.remember(looked, inspected)
+	now.failed = failures.of
+	return now, nil
+}
+
+// failures are those of inspections, by pod.
+type failures struct {
+	mu sync.Mutex
+	of map[agent.PodName]error
+}
+
+// note takes in how an inspection ended. It returns what is no affair of the pod
+// alone: that ctx is done.
+func (f *failures) note(ctx context.Context, pod agent.PodName, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of[pod] = err
+	return nil
 }
 
 // ownLabels are those of all that belongs to this agent.
@@ -173,6 +204,8 @@ func (d *containerDetail) settled() bool {
 
 // inspectSandbox gives a sandbox, and nil if it has gone.
 func (r *Runtime) inspectSandbox(ctx context.Context, id string) (*sandboxDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, inspectionLimit)
+	defer cancel()
 	response, err := r.runtime.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: id})
 	if isNotFound(err) {
 		return nil, nil
@@ -201,6 +234,8 @@ func (r *Runtime) inspectSandbox(ctx context.Context, id string) (*sandboxDetail
 
 // inspectContainer gives a container, and nil if it has gone.
 func (r *Runtime) inspectContainer(ctx context.Context, listed *runtimeapi.Container) (*containerDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, inspectionLimit)
+	defer cancel()
 	response, err := r.runtime.ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: listed.GetId()})
 	if isNotFound(err) {
 		return nil, nil

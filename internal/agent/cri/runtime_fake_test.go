@@ -68,6 +68,45 @@ func TestOnlyWhatChangedIsInspected(t *testing.T) {
 	}
 }
 
+// What cannot be inspected hides nothing of other pods, and is not taken for gone.
+func TestWhatCannotBeInspected(t *testing.T) {
+	f := &fake{broken: map[string]error{}}
+	f.pod("a", ready, running)
+	f.pod("b", ready, running)
+	f.pod("c", ready, running)
+	at := socket(t)
+	stop := f.serve(t, at)
+	r := newClient(t, Options{Endpoint: at})
+	look := func(broken ...types.UID) {
+		t.Helper()
+		holdings, err := r.Look(t.Context())
+		if err != nil || len(holdings) != 3 {
+			t.Fatalf("%d holdings (%v)", len(holdings), err)
+		}
+		for _, h := range holdings {
+			if (h.Err != nil) != slices.Contains(broken, h.Pod.UID) {
+				t.Errorf("pod %s: error %v", h.Pod.UID, h.Err)
+			}
+			if h.Err == nil && (len(h.Sandboxes) != 1 || len(h.Containers) != 1) {
+				t.Errorf("pod %s: %+v", h.Pod.UID, h)
+			}
+		}
+	}
+	f.set(func(f *fake) {
+		f.broken["s-a"] = status.Error(codes.Unknown, "failed to query controller status: ttrpc: closed")
+		f.broken["c-c"] = status.Error(codes.Unknown, "no end is in sight")
+	})
+	look("a", "c")
+	f.set(func(f *fake) { delete(f.broken, "s-a") })
+	look("c")
+	f.set(func(f *fake) { clear(f.broken) })
+	look()
+	stop()
+	if _, err := r.Look(t.Context()); err == nil {
+		t.Error("a runtime that is gone holds nothing, it seems")
+	}
+}
+
 // watching runs Watch and passes on what it tells.
 func watching(t *testing.T, r *Runtime) <-chan types.UID {
 	t.Helper()

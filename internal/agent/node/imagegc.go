@@ -81,16 +81,20 @@ func (a album) removable(now time.Time, present []agent.Image, minAge time.Durat
 	return unused
 }
 
-// usedImages are all names by which containers call their images.
-func usedImages(held []agent.Holding) map[string]bool {
+// usedImages are all names by which containers call their images. An error says that
+// there may be more.
+func usedImages(held []agent.Holding) (map[string]bool, error) {
 	used := map[string]bool{}
 	for _, holding := range held {
+		if holding.Err != nil {
+			return nil, fmt.Errorf("find out the images that pod %s uses: %w", holding.Pod, holding.Err)
+		}
 		for _, container := range holding.Containers {
 			used[container.ImageID] = true
 			used[container.Image] = true
 		}
 	}
-	return used
+	return used, nil
 }
 
 func inUse(image agent.Image, used map[string]bool) bool {
@@ -109,7 +113,10 @@ func (n *Node) collectImages(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the containers: %w", err)
 	}
-	used := usedImages(held)
+	used, err := usedImages(held)
+	if err != nil {
+		return err
+	}
 	if n.Keep != nil {
 		for _, name := range n.Keep() {
 			used[name] = true

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,10 @@ func TestRemovableImages(t *testing.T) {
 		{Image: "by-tag:v1"}, {ImageID: "by-digest@sha256:by-digest"}, {ImageID: "by-id"},
 		{Image: "older:v1", Record: podstep.Record{State: podstep.Exited}},
 	}}}
-	used := usedImages(held)
+	used, err := usedImages(held)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	var a album
 	a = a.look(start, present, used)
@@ -53,7 +57,10 @@ func TestRemovableImages(t *testing.T) {
 	// An hour later only one is in use, and a new one has come.
 	later := start.Add(time.Hour)
 	present = append(present, image("new"))
-	used = usedImages([]agent.Holding{{Containers: []agent.ContainerRecord{{ImageID: "by-id"}}}})
+	used, err = usedImages([]agent.Holding{{Containers: []agent.ContainerRecord{{ImageID: "by-id"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a = a.look(later, present, used)
 	if got := ids(a.removable(later, present, time.Minute)); got != "old by-digest by-tag older" {
 		t.Errorf("later: %s", got)
@@ -63,6 +70,14 @@ func TestRemovableImages(t *testing.T) {
 	}
 	if a = a.look(later, present[:1], used); len(a) != 1 {
 		t.Errorf("remembers %d images of 1", len(a))
+	}
+}
+
+// An image is not removed while it may be that of a container which cannot be seen.
+func TestUnseenContainersKeepImages(t *testing.T) {
+	unseen := []agent.Holding{{Err: errors.New("no end is in sight")}}
+	if _, err := usedImages(unseen); err == nil {
+		t.Error("all images seem to be known that are in use")
 	}
 }
 

@@ -102,6 +102,16 @@ type Condition struct {
 	// SupplementalGroupsPolicy: containers can be kept out of the groups that
 	// their image puts their user into.
 	SupplementalGroupsPolicy bool
+	// Handlers are those that runtime classes can name, by name; the default one
+	// has none. A runtime that does not tell has no handlers here.
+	Handlers []Handler
+}
+
+// Handler is a way to run pods that a runtime offers.
+type Handler struct {
+	Name string
+	// RecursiveReadOnly: mounts can be read only with all that is mounted in them.
+	RecursiveReadOnly bool
 }
 
 // SandboxConfig is all that is needed to make a sandbox of a pod. What the pod

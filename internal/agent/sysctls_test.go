@@ -13,15 +13,15 @@ func TestSysctls(t *testing.T) {
 		t.Fatal(err)
 	}
 	for names, want := range map[string]string{
-		"":                                          "",
-		"kernel.shm_rmid_forced":                    "",
-		"kernel/shm_rmid_forced":                    "",
-		"kernel.msgmax":                             "",
-		"net.core.somaxconn":                        "",
-		"net/ipv4/conf/eth0.7/rp_filter":            "",
-		"net.core.somaxconn2":                       `"net.core.somaxconn2" not allowlisted`,
-		"kernel.sem":                                `"kernel.sem" not allowlisted`,
-		"kernel/shmmax":                             `"kernel.shmmax" not allowlisted`,
+		"":                               "",
+		"kernel.shm_rmid_forced":         "",
+		"kernel/shm_rmid_forced":         "",
+		"kernel.msgmax":                  "",
+		"net.core.somaxconn":             "",
+		"net/ipv4/conf/eth0.7/rp_filter": "",
+		"net.core.somaxconn2":            `"net.core.somaxconn2" not allowlisted`,
+		"kernel.sem":                     `"kernel.sem" not allowlisted`,
+		"kernel/shmmax":                  `"kernel.shmmax" not allowlisted`,
 		"kernel.shm_rmid_forced kernel.sem vm.swap": `"kernel.sem" not allowlisted`,
 	} {
 		pod := &corev1.Pod{Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{}}}

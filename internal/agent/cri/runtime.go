@@ -1,8 +1,10 @@
 package cri
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -113,6 +115,10 @@ func (r *Runtime) Condition(ctx context.Context) (agent.Condition, error) {
 		return agent.Condition{}, fmt.Errorf("ask the container runtime for its status: %w", plain(err))
 	}
 	result := agent.Condition{SupplementalGroupsPolicy: response.GetFeatures().GetSupplementalGroupsPolicy()}
+	for _, h := range response.GetRuntimeHandlers() {
+		result.Handlers = append(result.Handlers, agent.Handler{Name: h.GetName(), RecursiveReadOnly: h.GetFeatures().GetRecursiveReadOnlyMounts()})
+	}
+	slices.SortFunc(result.Handlers, func(a, b agent.Handler) int { return cmp.Compare(a.Name, b.Name) })
 	for _, c := range response.GetStatus().GetConditions() {
 		if c.GetStatus() {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -232,10 +233,13 @@ func TestPullFailuresBearTheReasonOfTheRuntime(t *testing.T) {
 func TestConditionTellsWhatDoesNotWork(t *testing.T) {
 	f := &fake{conditions: []*runtimeapi.RuntimeCondition{
 		{Type: "RuntimeReady", Status: true}, {Type: "NetworkReady", Reason: "NetworkPluginNotReady", Message: "cni plugin not initialized"},
-	}}
+	}, handlers: []*runtimeapi.RuntimeHandler{{Name: "runc"}, {Features: &runtimeapi.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}}}}
 	c, err := serveFake(t, f).Condition(t.Context())
-	want := agent.Condition{Network: "container runtime network is not ready: cni plugin not initialized", Name: "fake", Version: "1"}
-	if err != nil || c != want {
+	want := agent.Condition{
+		Network: "container runtime network is not ready: cni plugin not initialized", Name: "fake", Version: "1",
+		Handlers: []agent.Handler{{RecursiveReadOnly: true}, {Name: "runc"}},
+	}
+	if err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v (%v), want %+v", c, err, want)
 	}
 	if _, err := newClient(t, Options{Endpoint: "/nowhere"}).Condition(t.Context()); err == nil || !strings.Contains(err.Error(), "ask the container runtime for its status") {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
@@ -48,6 +49,7 @@ func judge(v view) (corev1.NodeStatus, []event) {
 	status.Images = images(v.Images)
 	if v.RuntimeErr == nil {
 		status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: &v.Runtime.SupplementalGroupsPolicy}
+		status.RuntimeHandlers = runtimeHandlers(v.Runtime.Handlers)
 	}
 	for _, condition := range conditions(v) {
 		if transition := setCondition(status, condition, metav1.NewTime(v.Now)); transition != "" {
@@ -55,6 +57,18 @@ func judge(v view) (corev1.NodeStatus, []event) {
 		}
 	}
 	return *status, told
+}
+
+// runtimeHandlers lists what handlers can do for pods of this node, which have no
+// user namespaces of their own.
+func runtimeHandlers(handlers []agent.Handler) []corev1.NodeRuntimeHandler {
+	var list []corev1.NodeRuntimeHandler
+	for _, h := range handlers {
+		list = append(list, corev1.NodeRuntimeHandler{Name: h.Name, Features: &corev1.NodeRuntimeHandlerFeatures{
+			RecursiveReadOnlyMounts: &h.RecursiveReadOnly, UserNamespaces: ptr.To(false),
+		}})
+	}
+	return list
 }
 
 func setCapacity(status *corev1.NodeStatus, v view) {

@@ -86,6 +86,12 @@ func (tr *transcript) set(t *testing.T, key, value string) {
 		v.Runtime.Network = value
 	case "groups":
 		v.Runtime.SupplementalGroupsPolicy = value == "strict"
+	case "handlers":
+		v.Runtime.Handlers = nil
+		for name := range strings.SplitSeq(value, ",") {
+			name, able := strings.CutSuffix(name, "+")
+			v.Runtime.Handlers = append(v.Runtime.Handlers, agent.Handler{Name: name, RecursiveReadOnly: able})
+		}
 	case "down":
 		v.RuntimeErr = fmt.Errorf("%s", value)
 		v.Runtime = agent.Condition{}
@@ -159,6 +165,9 @@ func describe(status corev1.NodeStatus) []string {
 		fmt.Sprintf("kubelet %s on port %d, runtime %s", i.KubeletVersion, status.DaemonEndpoints.KubeletEndpoint.Port, i.ContainerRuntimeVersion))
 	if f := status.Features; f != nil && *f.SupplementalGroupsPolicy {
 		lines = append(lines, "groups can be strict")
+	}
+	for _, h := range status.RuntimeHandlers {
+		lines = append(lines, fmt.Sprintf("handler %q, recursive read-only mounts %t, user namespaces %t", h.Name, *h.Features.RecursiveReadOnlyMounts, *h.Features.UserNamespaces))
 	}
 	for _, c := range status.Conditions {
 		lines = append(lines, fmt.Sprintf("%s=%s since %v: %s, %s", c.Type, c.Status, c.LastTransitionTime.Sub(start), c.Reason, c.Message))

@@ -34,7 +34,7 @@ var leftOut = []exclusion{
 	{`common/node/(container_restart_policy|file_key|image_credential_provider|image_volume|lease|node_lease|pod_admission|pod_hostnameoverride|pod_level_resources|podtemplates|runtimeclass|sysctl)\.go`, "it was not tried yet"},
 	{`common/node/security_context\.go .*(runAsUser|should run with|privileged|UserNamespaces|SupplementalGroupsPolicy|PrivilegeEscalation)`, "it was not tried yet"},
 	{`common/node/runtime\.go .*\[Serial\]`, "it was not tried yet"},
-	{`\[FeatureGate:InPlacePod.*VerticalScaling`, "pods are not resized in place: their resources are fixed when they start"},
+	{`^common/node/pod(_level_resources)?_resize\.go`, "pods are not resized in place: their resources are fixed when they start"},
 }
 
 // noIdentifier: upstream's image has a busybox that is built otherwise.

@@ -122,11 +122,15 @@ func containerResources(config agent.ContainerConfig, m machine) *runtimeapi.Lin
 	result := linuxResources(config.Spec.Resources.Requests, limits)
 	result.OomScoreAdj = oomScore(config)
 	result.HugepageLimits = hugepages(limits, m.hugepageSizes)
-	switch {
-	case m.swap == swapV1:
+	if m.swap == swapV1 {
 		result.MemorySwapLimitInBytes = result.MemoryLimitInBytes
-	case m.swap == swapV2:
-		result.Unified = map[string]string{"memory.swap.max": "0"}
+	}
+	if m.unified {
+		// A container that has lost one of its processes may well be of no use.
+		result.Unified = map[string]string{"memory.oom.group": "1"}
+	}
+	if m.swap == swapV2 {
+		result.Unified["memory.swap.max"] = "0"
 	}
 	return result
 }

@@ -22,6 +22,8 @@ type machine struct {
 	// hugepageSizes are those of the kernel, such as 2MB and 1GB.
 	hugepageSizes []string
 	swap          swapControl
+	// unified: control groups are of version 2.
+	unified bool
 }
 
 // swapControl says how containers are kept from swapping.

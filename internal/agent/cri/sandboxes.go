@@ -120,6 +120,7 @@ func (r *Runtime) machine(ctx context.Context, pod *corev1.Pod) (machine, error)
 		seccompDirectory: r.options.SeccompDirectory,
 		hugepageSizes:    r.hugepageSizes,
 		swap:             r.swap,
+		unified:          r.cgroups.unified,
 	}, nil
 }
 

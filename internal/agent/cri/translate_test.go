@@ -56,6 +56,7 @@ func testMachine(t *testing.T, d *datadriven.TestData) machine {
 	var swap string
 	d.MaybeScanArgs(t, "swap", &swap)
 	m.swap = map[string]swapControl{"v1": swapV1, "v2": swapV2}[swap]
+	m.unified = swap == "v2"
 	d.MaybeScanArgs(t, "owner", &m.owner)
 	return m
 }

@@ -54,8 +54,11 @@ func (a *Agent) admit(p *pod) bool {
 	if node == nil {
 		return false
 	}
-	refusal := a.refusal(object, node)
-	if refusal == nil {
+	refusal, wait := a.refusal(p, object, node)
+	switch {
+	case wait:
+		return false
+	case refusal == nil:
 		p.admit(object)
 		return true
 	}
@@ -79,8 +82,32 @@ func (a *Agent) nameTaken(p *pod) bool {
 // refusal says why a pod may not start.
 type refusal struct{ reason, message string }
 
-// refusal is nil if the pod may start.
-func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
+// refusal is nil if the pod may start, at once or, with wait, when others have left.
+func (a *Agent) refusal(p *pod, object *corev1.Pod, node *corev1.Node) (r *refusal, wait bool) {
+	if r := a.unsupported(object, node); r != nil {
+		return r, false
+	}
+	static, subject := isStatic(object), place.ForPod(object)
+	against := func(others ...*place.Subject) []place.Reason {
+		return slices.DeleteFunc(place.Admit(subject, node, others), func(r place.Reason) bool { return ignorable(r, node, static) })
+	}
+	staying, leaving := a.occupants(p)
+	stay := subjectsOf(staying)
+	reasons := against(slices.Concat(stay, leaving)...)
+	if len(reasons) == 0 || !isCritical(object) {
+		return firstRefusal(reasons), false
+	}
+	// Room can be made, but nothing else.
+	if r := firstRefusal(slices.DeleteFunc(reasons, func(r place.Reason) bool { return r.Filter() == place.ResourceFilter })); r != nil {
+		return r, false
+	}
+	r = a.makeRoom(p, object, against(stay...), staying)
+	return r, r == nil
+}
+
+// unsupported says what a pod asks for that this node does not have, whoever else is
+// there.
+func (a *Agent) unsupported(object *corev1.Pod, node *corev1.Node) *refusal {
 	if os := object.Spec.OS; os != nil && os.Name != corev1.Linux {
 		return &refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"}
 	}
@@ -90,15 +117,7 @@ func (a *Agent) refusal(object *corev1.Pod, node *corev1.Node) *refusal {
 	if why := a.sysctls.refuse(object); why != "" {
 		return &refusal{"SysctlForbidden", "forbidden sysctl: " + why}
 	}
-	var others []*place.Subject
-	for _, other := range a.roster.list() {
-		other.mu.Lock()
-		if other.subject != nil {
-			others = append(others, other.subject)
-		}
-		other.mu.Unlock()
-	}
-	return firstRefusal(place.Admit(place.ForPod(object), node, others), node, isStatic(object))
+	return nil
 }
 
 // lacksGroupsPolicy tells whether containers would silently be put into groups that
@@ -111,19 +130,15 @@ func lacksGroupsPolicy(object *corev1.Pod, node *corev1.Node) bool {
 	return node.Status.Features == nil || !ptr.Deref(node.Status.Features.SupplementalGroupsPolicy, false)
 }
 
-// firstRefusal is the reason that a kubelet would name first.
-func firstRefusal(reasons []place.Reason, node *corev1.Node, static bool) *refusal {
-	order := []place.Filter{place.ResourceFilter, place.NodeAffinityFilter, place.NodeNameFilter, place.PortFilter, place.TaintFilter}
-	reasons = slices.Clone(reasons)
-	slices.SortStableFunc(reasons, func(a, b place.Reason) int {
-		return cmp.Compare(slices.Index(order, a.Filter()), slices.Index(order, b.Filter()))
-	})
-	for _, reason := range reasons {
-		if !ignorable(reason, node, static) {
-			return refusalFor(reason)
-		}
+// firstRefusal is the reason that a kubelet would name first, nil if there is none.
+func firstRefusal(reasons []place.Reason) *refusal {
+	if len(reasons) == 0 {
+		return nil
 	}
-	return nil
+	order := []place.Filter{place.ResourceFilter, place.NodeAffinityFilter, place.NodeNameFilter, place.PortFilter, place.TaintFilter}
+	return refusalFor(slices.MinFunc(reasons, func(a, b place.Reason) int {
+		return cmp.Compare(slices.Index(order, a.Filter()), slices.Index(order, b.Filter()))
+	}))
 }
 
 // ignorable tells whether a reason does not count here: resources that the node

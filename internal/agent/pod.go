@@ -48,7 +48,10 @@ type pod struct {
 	// those that were evicted.
 	admitted bool
 	failure  *podstep.Failure
-	// subject is what it takes of the node; nil once it takes nothing any more.
+	// disruption says why it had to leave the node, nil if it had not.
+	disruption *corev1.PodCondition
+	// subject is what it takes of the node; nil once it takes nothing any more. A
+	// pod that waits for others to leave has it before it is admitted.
 	subject  *place.Subject
 	ongoing  []*operation
 	outcomes []podstep.Outcome

@@ -113,7 +113,7 @@ func (a *Agent) writeStatus(ctx context.Context, p *pod, r *report, object *core
 	status := view.PodStatus(view.PodReport{
 		Pod: object, Generation: min(r.generation, object.Generation), Status: r.status,
 		Images: imagesOf(r.holding), PodIPs: sandboxIPs(r.holding), HostIPs: a.hostIPs(),
-		Others:  a.prepulls.conditions(p.uid),
+		Others:  append(a.prepulls.conditions(p.uid), p.disrupted()...),
 		Runtime: a.scheme, Now: a.Clock.Now(),
 	})
 	if equality.Semantic.DeepEqual(object.Status, status) {

@@ -178,6 +178,25 @@ var questions = map[string]command{
 			return formatFit(Admit(s, n, others))
 		})
 	},
+	"make-room": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
+		s := occupant(ForPod(parsePod(t, d, d.Input)))
+		return tr.each(func(n *corev1.Node) string {
+			var others []*Subject
+			var occupants []Occupant
+			for _, o := range tr.cluster.nodes[n.Name].pods {
+				others, occupants = append(others, o), append(occupants, occupant(o))
+			}
+			victims, err := MakeRoom(s, Admit(s.Subject, n, others), occupants)
+			if err != nil {
+				return fmt.Sprintf(" %v\n", err)
+			}
+			text := ""
+			for _, v := range victims {
+				text += " " + v.Key.Name
+			}
+			return text + "\n"
+		})
+	},
 	"score": func(tr *transcript, t *testing.T, d *datadriven.TestData) string {
 		q := &question{c: tr.cluster, s: ForPod(parsePod(t, d, d.Input))}
 		var nodes []*nodeState
@@ -262,6 +281,14 @@ func (tr *transcript) each(ask func(*corev1.Node) string) string {
 		b.WriteString(name + ":" + ask(tr.cluster.Node(name)))
 	}
 	return b.String()
+}
+
+// occupant goes by the labels qos, critical and unranked.
+func occupant(s *Subject) Occupant {
+	classes := map[string]corev1.PodQOSClass{
+		"": corev1.PodQOSBestEffort, "burstable": corev1.PodQOSBurstable, "guaranteed": corev1.PodQOSGuaranteed,
+	}
+	return Occupant{Subject: s, Critical: s.labels["critical"] != "", Ranked: s.labels["unranked"] == "", QOS: classes[s.labels["qos"]]}
 }
 
 func parsePod(t *testing.T, d *datadriven.TestData, text string) *corev1.Pod {

@@ -3,13 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -42,9 +39,9 @@ func (r *remote) addFlags(cmd *cobra.Command) {
 	flags.Float32Var(&f.qps, "kube-api-qps", 500, "requests per second to the API server, on average; negative for no limit")
 	flags.IntVar(&f.burst, "kube-api-burst", 1000, "requests to the API server that may be made at once")
 	flags.BoolVar(&f.elect, "leader-elect", true, "work only while holding a lease, so that others can stand by")
-	flags.DurationVar(&f.election.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long others wait after the leader's last sign of life")
-	flags.DurationVar(&f.election.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the leader tries to renew the lease before it gives up")
-	flags.DurationVar(&f.election.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "pause between two tries to get or renew the lease")
+	flags.DurationVar(&f.election.LeaseDuration, "leader-elect-lease-duration", cluster.DefaultLeaseDuration, "how long others wait after the leader's last sign of life")
+	flags.DurationVar(&f.election.RenewDeadline, "leader-elect-renew-deadline", cluster.DefaultRenewDeadline, "how long the leader tries to renew the lease before it gives up")
+	flags.DurationVar(&f.election.RetryPeriod, "leader-elect-retry-period", cluster.DefaultRetryPeriod, "pause between two tries to get or renew the lease")
 	flags.StringVar(&f.election.Name, "leader-elect-resource-name", "garrison-"+r.name, "name of the lease")
 	flags.StringVar(&f.election.Namespace, "leader-elect-resource-namespace", "kube-system", "namespace of the lease")
 	flags.IntVarP(&f.verbosity, "v", "v", 0, "log level: 0 warnings and errors only, 1 what happens, up to 10")
@@ -62,11 +59,9 @@ func (r *remote) run(in *invocation) error {
 	}
 	cfg := cluster.RemoteConfig{Part: r.part, API: api}
 	if f.elect {
-		host, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("find the host's name: %w", err)
+		if f.election.Identity, err = cluster.NewIdentity(); err != nil {
+			return err
 		}
-		f.election.Identity = host + "_" + string(uuid.NewUUID())
 		cfg.Election = &f.election
 	}
 	if err := setUpLogging(f.verbosity); err != nil {

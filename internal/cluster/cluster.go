@@ -19,11 +19,13 @@ const stopTimeout = 5 * time.Second
 
 // Config is what one process is to run. DataDir is required.
 type Config struct {
-	DataDir       string   // holds database, keys and the admin's kubeconfig
-	BindAddress   string   // IP address, by default 127.0.0.1
-	Port          int      // 0 picks a free one
-	KubeconfigOut string   // file for the admin's kubeconfig, by default in DataDir
-	EtcdServers   []string // URLs; none: etcd runs in this process
+	DataDir       string // holds database, keys and the admin's kubeconfig
+	BindAddress   string // IP address, by default 127.0.0.1
+	Port          int    // 0 picks a free one
+	KubeconfigOut string // file for the admin's kubeconfig, by default in DataDir
+	// EtcdServers are URLs; none: etcd runs in this process. Of several servers
+	// on one etcd, the parts of one work, and those of the others stand by.
+	EtcdServers []string
 	// ServiceAccountIssuer is the issuer that tokens name, a URL; by default that
 	// of Kubernetes.
 	ServiceAccountIssuer string
@@ -105,6 +107,13 @@ func (c *Cluster) startParts(ctx context.Context, cfg Config) error {
 	all, err := assemble(c.Server, cfg)
 	if err != nil {
 		return fmt.Errorf("put the parts together: %w", err)
+	}
+	if len(cfg.EtcdServers) > 0 {
+		election, err := serversElection()
+		if err != nil {
+			return err
+		}
+		all = []part{election.elected(c.RESTConfig(), all)}
 	}
 	running := context.WithoutCancel(ctx)
 	c.Informers().Start(running.Done())

@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -25,6 +27,48 @@ type Election struct {
 	RenewDeadline time.Duration
 	// RetryPeriod is the pause between two tries.
 	RetryPeriod time.Duration
+}
+
+// The times of an election unless others are asked for, as Kubernetes' own parts
+// have them.
+const (
+	DefaultLeaseDuration = 15 * time.Second
+	DefaultRenewDeadline = 10 * time.Second
+	DefaultRetryPeriod   = 2 * time.Second
+)
+
+// NewIdentity returns a name for this process that no other has.
+func NewIdentity() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("find the host's name: %w", err)
+	}
+	return host + "_" + string(uuid.NewUUID()), nil
+}
+
+// serversElection decides which of several servers on one etcd has working
+// parts. Those of an embedded etcd are alone.
+func serversElection() (*Election, error) {
+	identity, err := NewIdentity()
+	return &Election{
+		Namespace: metav1.NamespaceSystem, Name: "garrison-server", Identity: identity,
+		LeaseDuration: DefaultLeaseDuration, RenewDeadline: DefaultRenewDeadline, RetryPeriod: DefaultRetryPeriod,
+	}, err
+}
+
+// elected makes one part of several that work only while this process holds a
+// lease. Like a part, it does not end by itself unless something is wrong: to
+// lose the lease is.
+func (e *Election) elected(api *rest.Config, all []part) part {
+	return part{"leader-election", func(ctx context.Context) {
+		won, err := e.win(ctx, api)
+		if err == nil {
+			err = lead(ctx, won, all, func() {})
+		}
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "The parts of this server work no more", "lease", klog.KRef(e.Namespace, e.Name))
+		}
+	}}
 }
 
 // leadership is a lease that this process has won. The zero value is that of a

@@ -112,7 +112,7 @@ func (a *Agent) writeStatus(ctx context.Context, p *pod, r *report, object *core
 	}
 	status := view.PodStatus(view.PodReport{
 		Pod: object, Generation: min(r.generation, object.Generation), Status: r.status,
-		Images: imagesOf(r.holding), PodIPs: sandboxIPs(r.holding), HostIPs: a.hostIPs(),
+		Containers: detailsOf(r.holding), PodIPs: sandboxIPs(r.holding), HostIPs: a.hostIPs(),
 		Others:  append(a.prepulls.conditions(p.uid), p.disrupted()...),
 		Runtime: a.scheme, Now: a.Clock.Now(),
 	})
@@ -143,10 +143,10 @@ func (a *Agent) cached(p *pod) *corev1.Pod {
 	return p.current()
 }
 
-func imagesOf(h Holding) map[string]view.ContainerImage {
-	out := make(map[string]view.ContainerImage, len(h.Containers))
+func detailsOf(h Holding) map[string]view.ContainerDetail {
+	out := make(map[string]view.ContainerDetail, len(h.Containers))
 	for _, c := range h.Containers {
-		out[c.ID] = view.ContainerImage{Image: c.Image, ID: c.ImageID}
+		out[c.ID] = view.ContainerDetail{Image: c.Image, ImageID: c.ImageID, User: c.User}
 	}
 	return out
 }

@@ -92,6 +92,9 @@ type ContainerRecord struct {
 	Image, ImageID string
 	// LogPath is the file on the machine that has its output, in CRI's format.
 	LogPath string
+	// User is who its first process was started as, nil if the runtime does not
+	// tell.
+	User *corev1.ContainerUser
 }
 
 // Condition tells what does not work; empty is well.

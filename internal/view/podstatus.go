@@ -22,8 +22,8 @@ type PodReport struct {
 	Status     podstep.Status
 	// Others are conditions beside those of the Status, to be set like these.
 	Others []corev1.PodCondition
-	// Images are those of containers in the runtime, by the container's ID there.
-	Images map[string]ContainerImage
+	// Containers are what the runtime tells of containers, by their IDs there.
+	Containers map[string]ContainerDetail
 	// PodIPs have the main one first; with none, what was reported before stays.
 	// HostIPs are the node's.
 	PodIPs, HostIPs []string
@@ -32,9 +32,13 @@ type PodReport struct {
 	Now     time.Time
 }
 
-// ContainerImage is the image that a container runs, and the runtime's name of it
-// with the digest.
-type ContainerImage struct{ Image, ID string }
+// ContainerDetail is what only the runtime knows of a container.
+type ContainerDetail struct {
+	// Image is what it runs, ImageID the runtime's name of it with the digest.
+	Image, ImageID string
+	// User is who its first process was started as, nil if the runtime does not tell.
+	User *corev1.ContainerUser
+}
 
 // PodStatus is the status to report. Equal inputs give an equal status, and what
 // has not changed keeps its time of transition.
@@ -163,10 +167,10 @@ func (r *PodReport) container(s *podstep.ContainerStatus, spec *corev1.Container
 		Started:      ptr.To(s.Started),
 		VolumeMounts: mountStatuses(spec.VolumeMounts),
 	}
-	if image, known := r.Images[s.ID]; known {
-		out.Image, out.ImageID = image.Image, image.ID
+	if detail, known := r.Containers[s.ID]; known {
+		out.Image, out.ImageID, out.User = detail.Image, detail.ImageID, detail.User.DeepCopy()
 	} else if before := r.before(s); before != nil {
-		out.Image, out.ImageID = before.Image, before.ImageID
+		out.Image, out.ImageID, out.User = before.Image, before.ImageID, before.User.DeepCopy()
 	}
 	if s.ID != "" {
 		out.AllocatedResources = spec.Resources.Requests.DeepCopy()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -252,7 +253,7 @@ func (r *Runtime) inspectContainer(ctx context.Context, listed *runtimeapi.Conta
 			Started: timeOf(status.GetStartedAt()),
 		},
 		Image: status.GetAnnotations()[imageAnnotation], ImageID: status.GetImageRef(),
-		LogPath: status.GetLogPath(),
+		LogPath: status.GetLogPath(), User: userOf(status.GetUser()),
 	}
 	if record.State == podstep.Exited {
 		record.Finished, record.ExitCode = timeOf(status.GetFinishedAt()), status.GetExitCode()
@@ -262,6 +263,17 @@ func (r *Runtime) inspectContainer(ctx context.Context, listed *runtimeapi.Conta
 		}
 	}
 	return &containerDetail{pod: podOf(status.GetLabels()), state: status.GetState(), record: record}, nil
+}
+
+// userOf is who a container was started as, nil if the runtime does not tell.
+func userOf(user *runtimeapi.ContainerUser) *corev1.ContainerUser {
+	linux := user.GetLinux()
+	if linux == nil {
+		return nil
+	}
+	return &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{
+		UID: linux.GetUid(), GID: linux.GetGid(), SupplementalGroups: linux.GetSupplementalGroups(),
+	}}
 }
 
 func stateOf(s runtimeapi.ContainerState) podstep.ContainerState {

@@ -69,6 +69,28 @@ func TestOnlyWhatChangedIsInspected(t *testing.T) {
 	}
 }
 
+// Who a container runs as is told where the runtime knows.
+func TestUser(t *testing.T) {
+	f := &fake{}
+	f.pod("a", ready, running)
+	f.set(func(f *fake) {
+		f.containers[0].User = &runtimeapi.ContainerUser{Linux: &runtimeapi.LinuxContainerUser{Uid: 1000, Gid: 3000, SupplementalGroups: []int64{3000, 4000}}}
+	})
+	f.pod("b", ready, running)
+	holdings, err := serveFake(t, f).Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[types.UID]*corev1.ContainerUser{
+		"a": {Linux: &corev1.LinuxContainerUser{UID: 1000, GID: 3000, SupplementalGroups: []int64{3000, 4000}}}, "b": nil,
+	}
+	for _, h := range holdings {
+		if got := h.Containers[0].User; !reflect.DeepEqual(got, want[h.Pod.UID]) {
+			t.Errorf("pod %s: %v", h.Pod.UID, got)
+		}
+	}
+}
+
 // What cannot be inspected hides nothing of other pods, and is not taken for gone.
 func TestWhatCannotBeInspected(t *testing.T) {
 	f := &fake{broken: map[string]error{}}

@@ -21,6 +21,7 @@ func (p *machine) status() {
 
 // containerStatus is the status of one container.
 func (p *machine) containerStatus(u *unit) ContainerStatus {
+	u = u.begun()
 	c := ContainerStatus{Name: u.spec.Name, RestartCount: max(u.attempt(), 0), Last: u.lastTermination()}
 	switch {
 	case u.last == nil:
@@ -46,6 +47,17 @@ func (p *machine) containerStatus(u *unit) ContainerStatus {
 		c.Waiting = p.usualWait()
 	}
 	return c
+}
+
+// begun is the container without a newest attempt that was made but has not begun:
+// a restart counts from its start.
+func (u *unit) begun() *unit {
+	if u.last == nil || u.last.State != Created || len(u.records) == 1 {
+		return u
+	}
+	was := *u
+	was.records, was.last = u.records[1:], u.records[1]
+	return &was
 }
 
 // usualWait is why containers wait when nothing is wrong.

@@ -148,6 +148,8 @@ func addContainer(t *testing.T, w *world, words []string) {
 			w.images[c.Image] = false
 		case "pull":
 			c.PullPolicy = podstep.PullPolicy(value)
+		case "starttakes":
+			b.startTakes = duration(t, value)
 		case "unstartable":
 			b.unstartable = true
 		case "startfails":

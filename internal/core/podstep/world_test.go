@@ -70,8 +70,10 @@ type behaviour struct {
 	// and none is never.
 	exits []exit
 	// stopTakes is how long it takes to stop when asked; negative is for ever.
-	stopTakes  time.Duration
-	pullTakes  time.Duration
+	stopTakes time.Duration
+	pullTakes time.Duration
+	// startTakes is how long it has been created, but not begun.
+	startTakes time.Duration
 	pullFails  int
 	startFails int
 	// unstartable: it can be created but not started, which leaves a record.
@@ -309,6 +311,9 @@ func (w *world) begin(op podstep.Operation) {
 		if b.startFails > 0 || !w.images[op.Image] {
 			b.startFails = max(b.startFails-1, 0)
 			t.reason = "CreateContainerError"
+		} else if b.startTakes > 0 {
+			t.end = w.now.Add(b.startTakes)
+			w.create(op)
 		}
 	case podstep.RunPostStart:
 		t.end = w.now.Add(b.postStart)
@@ -389,15 +394,26 @@ func (w *world) stopAll(sandbox string) {
 	}
 }
 
+// create makes an attempt of a container that has not begun.
+func (w *world) create(op podstep.Operation) {
+	w.ids++
+	w.containers = append(w.containers, podstep.Record{ID: fmt.Sprintf("c%02d", w.ids), Sandbox: op.ID, Name: op.Container, Attempt: op.Attempt,
+		State: podstep.Created, Hash: w.spec(op.Container).Hash})
+}
+
 // run starts an attempt of a container.
 func (w *world) run(op podstep.Operation) {
-	w.ids++
-	id := fmt.Sprintf("c%02d", w.ids)
-	w.containers = append(w.containers, podstep.Record{ID: id, Sandbox: op.ID, Name: op.Container, Attempt: op.Attempt,
-		State: podstep.Running, Started: w.now, Hash: w.spec(op.Container).Hash})
-	b := w.acts[op.Container]
+	i := slices.IndexFunc(w.containers, func(r podstep.Record) bool {
+		return r.State == podstep.Created && r.Name == op.Container && r.Attempt == op.Attempt
+	})
+	if i < 0 {
+		w.create(op)
+		i = len(w.containers) - 1
+	}
+	r := &w.containers[i]
+	r.State, r.Started = podstep.Running, w.now
+	id, b := r.ID, w.acts[op.Container]
 	if b.unstartable {
-		r := &w.containers[len(w.containers)-1]
 		r.Started = time.Time{}
 		w.exit(r, 128)
 		return

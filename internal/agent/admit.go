@@ -91,17 +91,21 @@ func (a *Agent) refusal(p *pod, object *corev1.Pod, node *corev1.Node) (r *refus
 	against := func(others ...*place.Subject) []place.Reason {
 		return slices.DeleteFunc(place.Admit(subject, node, others), func(r place.Reason) bool { return ignorable(r, node, static) })
 	}
-	staying, leaving := a.occupants(p)
-	stay := subjectsOf(staying)
-	reasons := against(slices.Concat(stay, leaving)...)
-	if len(reasons) == 0 || !isCritical(object) {
+	there := a.occupants(p)
+	stay := subjectsOf(there.staying)
+	reasons := against(slices.Concat(stay, there.leaving)...)
+	if len(reasons) == 0 {
+		// Only those can be in the way whose end nobody but this agent awaits.
+		return nil, len(against(slices.Concat(stay, there.leaving, there.forgotten)...)) > 0
+	}
+	if !isCritical(object) {
 		return firstRefusal(reasons), false
 	}
 	// Room can be made, but nothing else.
 	if r := firstRefusal(slices.DeleteFunc(reasons, func(r place.Reason) bool { return r.Filter() == place.ResourceFilter })); r != nil {
 		return r, false
 	}
-	r = a.makeRoom(p, object, against(stay...), staying)
+	r = a.makeRoom(p, object, against(stay...), there.staying)
 	return r, r == nil
 }
 

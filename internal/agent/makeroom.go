@@ -27,23 +27,33 @@ const (
 	preemptedCondition = "Pod was preempted by Kubelet to accommodate a critical pod."
 )
 
-// occupants are the pods that take a part of the node: those that stay, and those
-// that are on their way out.
-func (a *Agent) occupants(except *pod) (staying []occupant, leaving []*place.Subject) {
+// occupants are the pods that take a part of the node.
+type occupants struct {
+	staying []occupant
+	// leaving are on their way out; forgotten too, and nobody asks for them any more.
+	leaving, forgotten []*place.Subject
+}
+
+func (a *Agent) occupants(except *pod) occupants {
+	var all occupants
 	for _, p := range a.roster.list() {
 		p.mu.Lock()
-		subject, object := p.subject, p.object
-		ending := p.gone || p.failure != nil || object.DeletionTimestamp != nil
+		subject, object, gone := p.subject, p.object, p.gone
+		ending := p.failure != nil || object.DeletionTimestamp != nil
 		p.mu.Unlock()
 		switch {
 		case subject == nil || p == except:
+		case gone:
+			former := *subject
+			former.Key.Name += "/" + string(p.uid) // another may have its name by now
+			all.forgotten = append(all.forgotten, &former)
 		case ending:
-			leaving = append(leaving, subject)
+			all.leaving = append(all.leaving, subject)
 		default:
-			staying = append(staying, occupant{p, occupantOf(object, subject)})
+			all.staying = append(all.staying, occupant{p, occupantOf(object, subject)})
 		}
 	}
-	return staying, leaving
+	return all
 }
 
 // occupant is a pod with its part of the node.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc/grpclog"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/klog/v2"
 )
@@ -29,6 +32,11 @@ func setUpLogging(verbosity int) error {
 		if err := flags.Set(setting.name, setting.value); err != nil {
 			return fmt.Errorf("set up the log: --%s=%s: %w", setting.name, setting.value, err)
 		}
+	}
+	if verbosity == 0 {
+		// What gRPC warns of are connections that fail, such as those of a probe to a
+		// server that is not up yet. Whoever wanted the connection is told, too.
+		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, os.Stderr))
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestContainersOutliveGarrison(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &session{t, []string{"HOME=" + dir, "GARRISON_DATA_DIR=" + dir, "KUBECTL_KUBERC=false"}}
-	flags := []string{"--cluster-cidr", "10.202.0.0/16", "--eviction-hard", "memory.available<50Mi", "--image-gc-high-threshold", "100"}
+	flags := []string{"--image-gc-high-threshold", "100"}
 
 	plane := startMachine(t, dir, flags...)
 	s.quiet("apply", "-f", manifest)

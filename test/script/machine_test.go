@@ -2,6 +2,8 @@ package script
 
 import (
 	"fmt"
+	"hash/fnv"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,14 +61,27 @@ func makeImage(archive string, names ...string) error {
 	return nil
 }
 
-// startMachine starts a control plane with this machine as its node, here.
+// podRange is a range of addresses that machines with another data directory
+// hardly have.
+func podRange(dir string) string {
+	hash := fnv.New32a()
+	io.WriteString(hash, dir)
+	sum := hash.Sum32()
+	return fmt.Sprintf("10.%d.%d.0/24", 64+byte(sum>>8)%128, byte(sum))
+}
+
+// machineConfig is a control plane with this machine as its node, here.
+func machineConfig(dir string, flags ...string) planeConfig {
+	return planeConfig{
+		args: append([]string{"up", "--port", "0", "--cluster-cidr", podRange(dir), "--agent-port", "0", "--node-name", "here", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs")}, flags...),
+		dir:  dir,
+		env:  []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GARRISON_DATA_DIR=" + dir},
+	}
+}
+
 func startMachine(t *testing.T, dir string, flags ...string) *plane {
 	t.Helper()
-	args := append([]string{"up", "--port", "0", "--cluster-cidr", "10.201.0.0/16", "--agent-port", "0", "--node-name", "here", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs")}, flags...)
-	plane, err := startPlane(planeConfig{
-		args: args, dir: dir,
-		env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GARRISON_DATA_DIR=" + dir},
-	})
+	plane, err := startPlane(machineConfig(dir, flags...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +99,7 @@ func TestMachine(t *testing.T) {
 	if err := makeImage(filepath.Join(images, "busybox.tar"), machineImages...); err != nil {
 		t.Fatal(err)
 	}
-	plane := startMachine(t, dir)
+	plane := startMachine(t, dir, "--cluster-dns", "192.0.2.10", "--extended-resources", "example.com/widget=2")
 	t.Run("stories", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir:                "testdata/machine",
@@ -107,6 +122,10 @@ var machineCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"eventually": cmdEventually,
 	"image":      cmdImage,
 	"forward":    cmdForward,
+	"disk":       cmdDisk,
+	"program":    cmdProgram,
+	"registry":   cmdRegistry,
+	"publish":    cmdPublish,
 }
 
 // setupOnMachine gives a story a namespace that lets pods do anything, and a
@@ -141,14 +160,43 @@ func setupOnMachine(env *testscript.Env, dir string) error {
 	return nil
 }
 
-// cmdImage makes an image appear on the machine: image ARCHIVE NAME...
+// cmdImage makes an image appear on the machine: image ARCHIVE [flags] NAME...
 func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: image ARCHIVE NAME...")
+		ts.Fatalf("usage: image ARCHIVE [flags] NAME...")
 	}
 	archive := filepath.Join(ts.Getenv("GARRISON_DATA_DIR"), "images", args[0])
 	ts.Check(makeImage(archive, args[1:]...))
 	ts.Defer(func() { _ = os.Remove(archive) })
+}
+
+// cmdProgram builds a program that runs in any image: program FILE PACKAGE.
+func cmdProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: program FILE PACKAGE")
+	}
+	command := exec.Command("go", "build", "-o", ts.MkAbs(args[0]), args[1])
+	command.Dir, command.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		ts.Fatalf("go build %s: %v\n%s", args[1], err, out)
+	}
+}
+
+// cmdDisk mounts a small file system that shares what is mounted in it, as all are
+// where systemd is: disk FOLDER.
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: disk FOLDER")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.Mkdir(dir, 0o755))
+	ts.Check(ts.Exec("mount", "-t", "tmpfs", "-o", "size=1m", "none", dir))
+	ts.Defer(func() {
+		if err := exec.Command("umount", "--recursive", dir).Run(); err != nil {
+			ts.Logf("unmount %s: %v", dir, err)
+		}
+	})
+	ts.Check(ts.Exec("mount", "--make-shared", dir))
 }
 
 // forwarding is the line that kubectl port-forward prints first.
@@ -162,7 +210,9 @@ func cmdForward(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var said lockedBuffer
 	command := exec.Command(binary, "kubectl", "port-forward", args[0], ":"+args[1])
-	command.Env = []string{"HOME=" + ts.Getenv("HOME"), "KUBECONFIG=" + ts.Getenv("KUBECONFIG")}
+	for _, name := range []string{"HOME", "KUBECONFIG", "KUBECTL_PORT_FORWARD_WEBSOCKETS"} {
+		command.Env = append(command.Env, name+"="+ts.Getenv(name))
+	}
 	command.Stdout, command.Stderr = &said, &said
 	ts.Check(command.Start())
 	ts.Defer(func() {

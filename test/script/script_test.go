@@ -1,12 +1,14 @@
 package script
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,15 @@ var (
 	repository string
 )
 
+// storiesAtOnce is how many stories are told at a time, whatever the number of
+// processors: mostly they wait.
+const storiesAtOnce = 6
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if atOnce := flag.Lookup("test.parallel"); atOnce.Value.String() == atOnce.DefValue {
+		_ = atOnce.Value.Set(strconv.Itoa(storiesAtOnce)) // it is a number
+	}
 	os.Exit(runMain(m))
 }
 

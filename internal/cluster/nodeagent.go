@@ -40,9 +40,10 @@ type AgentConfig struct {
 	// import, ManifestFolder that of the static pods, SeccompFolder that of the
 	// profiles that pods name, PodLogs that of the output of containers.
 	Dir, ImageFolder, ManifestFolder, SeccompFolder, PodLogs string
-	// Node is what is decided about the Node object. Name, host name, addresses,
-	// port and folders are filled in.
-	Node node.Settings
+	// Node is what is decided about the Node object. Name, addresses, port and
+	// folders are filled in.
+	Node     node.Settings
+	hostname string // of the machine
 	// BindAddress and Port are where the agent serves; 0 picks a free port.
 	BindAddress string
 	Port        int
@@ -78,11 +79,11 @@ func (cfg AgentConfig) CheckMachine() error {
 // complete fills in what the machine itself tells.
 func (cfg AgentConfig) complete() (AgentConfig, error) {
 	var err error
-	if cfg.Node.Hostname, err = machine.Hostname(); err != nil {
+	if cfg.hostname, err = machine.Hostname(); err != nil {
 		return cfg, err
 	}
 	if cfg.Node.Name == "" {
-		cfg.Node.Name = cfg.Node.Hostname
+		cfg.Node.Name = cfg.hostname
 	}
 	if problems := validation.IsDNS1123Subdomain(cfg.Node.Name); len(problems) > 0 {
 		return cfg, fmt.Errorf("the host name %q cannot be the name of a node: choose one with --node-name (%s)", cfg.Node.Name, strings.Join(problems, "; "))

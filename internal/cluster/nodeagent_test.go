@@ -46,7 +46,7 @@ func TestIdentify(t *testing.T) {
 		if err != nil && err.Error() != c.want || err == nil && got.Node.Name != c.want {
 			t.Errorf("%s as node %q: %q, %v; want %s", c.user, c.name, got.Node.Name, err, c.want)
 		}
-		if err == nil && (got.Node.Hostname == "" || len(got.Node.Addresses) == 0 || got.BindAddress != got.Node.Addresses[0].String() || got.Node.StorageDir != cfg.Dir) {
+		if err == nil && (got.hostname == "" || len(got.Node.Addresses) == 0 || got.BindAddress != got.Node.Addresses[0].String() || got.Node.StorageDir != cfg.Dir) {
 			t.Errorf("incomplete: %+v", got)
 		}
 	}

@@ -69,7 +69,7 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	prober := probe.New(probe.Options{Exec: a.runtime, Recorder: a.recorder, Wake: func(uid types.UID) { loop.Wake(uid) }})
 	loop, err = agent.New(agent.Options{
 		Settings: agent.Settings{
-			NodeName: a.cfg.Node.Name, Hostname: a.cfg.Node.Hostname,
+			NodeName: a.cfg.Node.Name, Hostname: a.cfg.hostname,
 			ClusterDNS: a.cfg.ClusterDNS, ClusterDomain: a.cfg.ClusterDomain,
 			PodLogs: a.cfg.PodLogs, Memory: facts.Memory,
 		},
@@ -87,7 +87,7 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if a.importer != nil {
 		a.importer.OnImport(loop.ImagesChanged)
 	}
-	served, err := a.serve(loop)
+	served, err := a.serve(loop, volumes)
 	if err != nil {
 		return nil, err
 	}

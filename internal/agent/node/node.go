@@ -62,8 +62,7 @@ type Machine interface {
 
 // Settings are what an administrator decides about a node.
 type Settings struct {
-	Name     string // of the Node object
-	Hostname string // of the machine
+	Name string // of the Node object, and its label and address that are called host names
 	// Addresses are those at which others reach the machine, the main one first.
 	Addresses []net.IP
 	Port      int // that the agent serves on
@@ -264,7 +263,7 @@ func (n *Node) tell(e event) {
 // defaultLabels are those that every node has.
 func defaultLabels(s Settings) map[string]string {
 	return map[string]string{
-		corev1.LabelHostname:      s.Hostname,
+		corev1.LabelHostname:      s.Name,
 		corev1.LabelOSStable:      runtime.GOOS,
 		corev1.LabelArchStable:    runtime.GOARCH,
 		"beta.kubernetes.io/os":   runtime.GOOS,

@@ -114,7 +114,7 @@ func (o *outpost) settings() Settings {
 		panic(err)
 	}
 	return Settings{
-		Name: "post", Hostname: "post.example.com", Addresses: []net.IP{net.IPv4(192, 0, 2, 7)}, Port: 10250,
+		Name: "post", Addresses: []net.IP{net.IPv4(192, 0, 2, 7)}, Port: 10250,
 		Labels: map[string]string{"disk": "nvme"}, MaxPods: 110, Version: "v1.37.2", Features: "telling",
 		Taints:   []corev1.Taint{{Key: "reserved", Effect: corev1.TaintEffectNoSchedule}},
 		Eviction: thresholds, ImageGC: DefaultImageGC, StorageDir: "/data", ImageDir: "/images",
@@ -174,7 +174,7 @@ func TestRegistration(t *testing.T) {
 		settle(time.Second)
 		node := get(t, api)
 		want := map[string]string{
-			"kubernetes.io/hostname": "post.example.com", "kubernetes.io/os": "linux", "kubernetes.io/arch": defaultLabels(Settings{})["kubernetes.io/arch"],
+			"kubernetes.io/hostname": "post", "kubernetes.io/os": "linux", "kubernetes.io/arch": defaultLabels(Settings{})["kubernetes.io/arch"],
 			"beta.kubernetes.io/os": "linux", "disk": "nvme",
 		}
 		for name, value := range want {
@@ -260,7 +260,7 @@ func TestExistingNode(t *testing.T) {
 		defer stop()
 		settle(time.Second)
 		node := get(t, api)
-		if node.Labels["zone"] != "a" || node.Labels["kubernetes.io/hostname"] != "post.example.com" || node.Labels["disk"] != "" || !node.Spec.Unschedulable || len(node.Spec.Taints) != 0 {
+		if node.Labels["zone"] != "a" || node.Labels["kubernetes.io/hostname"] != "post" || node.Labels["disk"] != "" || !node.Spec.Unschedulable || len(node.Spec.Taints) != 0 {
 			t.Errorf("labels %v, spec %+v", node.Labels, node.Spec)
 		}
 		if _, found := node.Status.Capacity["hugepages-2Mi"]; found || len(node.Status.Capacity) != 5 {

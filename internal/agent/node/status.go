@@ -44,7 +44,7 @@ func judge(v view) (corev1.NodeStatus, []event) {
 	setCapacity(status, v)
 	setAllocatable(status, v)
 	told := setInfo(status, v)
-	status.Addresses = addresses(v.Settings.Addresses, v.Settings.Hostname)
+	status.Addresses = addresses(v.Settings.Addresses, v.Settings.Name)
 	status.DaemonEndpoints.KubeletEndpoint.Port = int32(v.Settings.Port)
 	status.Images = images(v.Images)
 	if v.RuntimeErr == nil {

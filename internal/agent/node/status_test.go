@@ -41,7 +41,7 @@ func newTranscript() *transcript {
 	return &transcript{view{
 		Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "post"}},
 		Settings: &Settings{
-			Name: "post", Hostname: "post", Addresses: []net.IP{net.IPv4(192, 0, 2, 7)}, Port: 10250,
+			Name: "post", Addresses: []net.IP{net.IPv4(192, 0, 2, 7)}, Port: 10250,
 			MaxPods: 110, Eviction: thresholds, Version: "v1.37.2",
 		},
 		Facts:   smallMachine(),

@@ -216,12 +216,18 @@ func (r *PodReport) id(id string) string {
 	return r.Runtime + "://" + id
 }
 
+// terminated tells how a container ended. One that could not be started has the
+// beginning of time as its start, as with kubelets.
 func (r *PodReport) terminated(t *podstep.Terminated) *corev1.ContainerStateTerminated {
+	started := t.Started
+	if started.IsZero() && !t.Finished.IsZero() {
+		started = time.Unix(0, 0)
+	}
 	return &corev1.ContainerStateTerminated{
 		ExitCode:    t.ExitCode,
 		Reason:      t.Reason,
 		Message:     t.Message,
-		StartedAt:   apiTime(t.Started),
+		StartedAt:   apiTime(started),
 		FinishedAt:  apiTime(t.Finished),
 		ContainerID: r.id(t.ID),
 	}

@@ -84,10 +84,8 @@ func (r *Runtime) withMessageFile(config agent.ContainerConfig) ([]agent.Mount, 
 	if !filepath.IsAbs(inside) {
 		inside = "/" + inside
 	}
-	for _, m := range config.Mounts {
-		if filepath.Clean(m.ContainerPath) == filepath.Clean(inside) {
-			return config.Mounts, nil
-		}
+	if !mountable(config.Mounts, inside) {
+		return config.Mounts, nil
 	}
 	file := filepath.Join(r.messageFolder(config.Pod.UID), config.Spec.Name, strconv.Itoa(config.Attempt))
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {

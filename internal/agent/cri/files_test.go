@@ -177,3 +177,31 @@ func TestControlGroupsAreRemovedInTime(t *testing.T) {
 		t.Error("it is in use and yet was removed")
 	}
 }
+
+// TestMessagesDoNotKeepContainersFromStarting: below a read-only mount no file can
+// be made to mount the termination message on.
+func TestMessagesDoNotKeepContainersFromStarting(t *testing.T) {
+	empty, full := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "termination-log"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dev := func(host string, readOnly bool) agent.Mount {
+		return agent.Mount{HostPath: host, ContainerPath: "/dev/", ReadOnly: readOnly}
+	}
+	for name, c := range map[string]struct {
+		mounts []agent.Mount
+		want   bool
+	}{
+		"nothing is mounted":          {nil, true},
+		"something is mounted beside": {[]agent.Mount{{HostPath: empty, ContainerPath: "/de", ReadOnly: true}}, true},
+		"writable around":             {[]agent.Mount{dev(empty, false)}, true},
+		"read-only around":            {[]agent.Mount{dev(empty, true)}, false},
+		"read-only with the file":     {[]agent.Mount{dev(full, true)}, true},
+		"the nearer mount counts":     {[]agent.Mount{dev(empty, false), {HostPath: empty, ContainerPath: "/", ReadOnly: true}}, true},
+		"something is there already":  {[]agent.Mount{{HostPath: full, ContainerPath: "/dev//termination-log"}}, false},
+	} {
+		if got := mountable(c.mounts, "/dev/termination-log"); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

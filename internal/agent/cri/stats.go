@@ -34,14 +34,8 @@ func (r *Runtime) Stats(ctx context.Context) ([]statsapi.PodStats, error) {
 		return nil, err
 	}
 	readings := &readings{runtime: r, now: now, pods: map[agent.PodName]*statsapi.PodStats{}, seen: map[string]usageSample{}}
-	// Some versions cannot tell of any pod while one is not ready.
-	sandboxes, err := r.runtime.ListPodSandboxStats(ctx, &runtimeapi.ListPodSandboxStatsRequest{
-		Filter: &runtimeapi.PodSandboxStatsFilter{LabelSelector: r.ownLabels()},
-	})
-	if err == nil {
-		for _, s := range sandboxes.GetStats() {
-			readings.sandbox(s)
-		}
+	for _, s := range r.sandboxStats(ctx, now) {
+		readings.sandbox(s)
 	}
 	containers, err := r.runtime.ListContainerStats(ctx, &runtimeapi.ListContainerStatsRequest{
 		Filter: &runtimeapi.ContainerStatsFilter{LabelSelector: r.ownLabels()},
@@ -56,6 +50,27 @@ func (r *Runtime) Stats(ctx context.Context) ([]statsapi.PodStats, error) {
 	defer r.mu.Unlock()
 	r.usage = readings.seen
 	return readings.sorted(), nil
+}
+
+// sandboxStats tells what pods use as a whole. What cannot be measured is left out.
+func (r *Runtime) sandboxStats(ctx context.Context, now inventory) []*runtimeapi.PodSandboxStats {
+	all, err := r.runtime.ListPodSandboxStats(ctx, &runtimeapi.ListPodSandboxStatsRequest{
+		Filter: &runtimeapi.PodSandboxStatsFilter{LabelSelector: r.ownLabels()},
+	})
+	if err == nil {
+		return all.GetStats()
+	}
+	// Some versions cannot tell of any pod while one is not ready.
+	var stats []*runtimeapi.PodSandboxStats
+	for id, detail := range now.sandboxes {
+		if detail.state != runtimeapi.PodSandboxState_SANDBOX_READY {
+			continue
+		}
+		if one, err := r.runtime.PodSandboxStats(ctx, &runtimeapi.PodSandboxStatsRequest{PodSandboxId: id}); err == nil {
+			stats = append(stats, one.GetStats())
+		}
+	}
+	return stats
 }
 
 // readings gathers what was measured. The runtime is read under its lock.
@@ -103,6 +118,7 @@ func (r *readings) container(c *runtimeapi.ContainerStats) {
 		CPU:       r.cpu(detail.record.ID, c.GetCpu()),
 		Memory:    memory(c.GetMemory()),
 		Logs:      logUsage(detail.record.LogPath),
+		Swap:      swap(c.GetSwap()),
 	}
 	if layer := c.GetWritableLayer(); layer.GetTimestamp() != 0 { // else it was not yet measured
 		result.Rootfs = &statsapi.FsStats{
@@ -174,6 +190,13 @@ func sum(p *statsapi.PodStats) {
 			add(&p.Memory.WorkingSetBytes, c.Memory.WorkingSetBytes)
 			add(&p.Memory.RSSBytes, c.Memory.RSSBytes)
 		}
+		if c.Swap != nil {
+			if p.Swap == nil {
+				p.Swap = &statsapi.SwapStats{Time: c.Swap.Time}
+			}
+			add(&p.Swap.SwapUsageBytes, c.Swap.SwapUsageBytes)
+			add(&p.Swap.SwapAvailableBytes, c.Swap.SwapAvailableBytes)
+		}
 		for _, fs := range []*statsapi.FsStats{c.Rootfs, c.Logs} {
 			if fs == nil || fs.UsedBytes == nil {
 				continue
@@ -182,7 +205,17 @@ func sum(p *statsapi.PodStats) {
 				p.EphemeralStorage = &statsapi.FsStats{Time: fs.Time}
 			}
 			add(&p.EphemeralStorage.UsedBytes, fs.UsedBytes)
+			add(&p.EphemeralStorage.InodesUsed, fs.InodesUsed)
 		}
+	}
+}
+
+func swap(usage *runtimeapi.SwapUsage) *statsapi.SwapStats {
+	if usage == nil {
+		return nil
+	}
+	return &statsapi.SwapStats{
+		Time: readAt(usage.GetTimestamp()), SwapAvailableBytes: value(usage.GetSwapAvailableBytes()), SwapUsageBytes: value(usage.GetSwapUsageBytes()),
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/garrison-project/garrison/internal/agent"
 )
 
 // Limits of a termination message: of one that the container wrote, and of one
@@ -74,6 +76,32 @@ func (r *Runtime) messageFile(status *runtimeapi.ContainerStatus) string {
 		}
 	}
 	return ""
+}
+
+// mountable tells whether the file of a termination message can be mounted: not
+// where something is mounted already, nor below a read-only mount that has no such
+// file. There no container could start, and none could write a message without.
+func mountable(mounts []agent.Mount, inside string) bool {
+	inside = filepath.Clean(inside)
+	var around agent.Mount
+	for _, m := range mounts {
+		path := filepath.Clean(m.ContainerPath)
+		if path == inside {
+			return false
+		}
+		if within(path, inside) && len(path) >= len(filepath.Clean(around.ContainerPath)) {
+			around = m
+		}
+	}
+	if !around.ReadOnly {
+		return true
+	}
+	relative, err := filepath.Rel(filepath.Clean(around.ContainerPath), inside)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(around.HostPath, relative))
+	return err == nil
 }
 
 // messageFolder has the files of a pod's termination messages, which no container

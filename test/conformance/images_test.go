@@ -21,7 +21,7 @@ type image struct {
 func images(certificate string) []image {
 	program := *agnhost + ":/agnhost"
 	return []image{
-		{"agnhost", []string{"-add", program, "-add", program + "-2", "-add", certificate + ".crt:/localhost.crt", "-add", certificate + ".key:/localhost.key", "-add", "testdata/curl:/bin/curl", "-entrypoint", "/agnhost", "-command", "pause"}, []imageutils.ImageID{imageutils.Agnhost, imageutils.AgnhostPrev}},
+		{"agnhost", []string{"-add", program, "-add", program + "-2", "-add", certificate + ".crt:/localhost.crt", "-add", certificate + ".key:/localhost.key", "-add", "testdata/bash:/bin/bash", "-add", "testdata/curl:/bin/curl", "-entrypoint", "/agnhost", "-command", "pause"}, []imageutils.ImageID{imageutils.Agnhost, imageutils.AgnhostPrev}},
 		{"pause", []string{"-add", program, "-entrypoint", "/agnhost pause"}, []imageutils.ImageID{imageutils.Pause}},
 		{"busybox", nil, []imageutils.ImageID{imageutils.BusyBox}},
 		{"nonroot", []string{"-user", "1234"}, []imageutils.ImageID{imageutils.NonRoot}},

@@ -21,7 +21,10 @@ var shards = []shard{
 	{name: "predicates", focus: `^scheduling/predicates\.go`},
 	{name: "preemption", focus: `^scheduling/preemption\.go`},
 	{name: "priorities", focus: `^scheduling/priorities\.go`},
-	{name: "containers", real: true, parts: 24, focus: `^(common/(node|storage)/|node/pods\.go)`},
+	// These mostly wait, for minutes, so that many fit beside each other.
+	{name: "probes", real: true, parts: 16, focus: `^common/node/container_probe\.go`},
+	{name: "slow", real: true, parts: 10, focus: `^common/.*\[Slow\]`},
+	{name: "containers", real: true, parts: 6, focus: `^(common/(node|storage)/|node/pods\.go)`},
 }
 
 // leftOut are the covered specs that cannot run, and why.

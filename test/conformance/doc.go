@@ -10,7 +10,9 @@
 //	make conformance
 //
 // builds and runs it: the specs in several shards at once, each against a
-// garrison of its own. Every flag of upstream's e2e.test works as well; with
+// garrison of its own, and in as many processes as bear company. It lists the
+// specs that it leaves out, with the reasons; one that neither runs nor has a
+// reason fails a test. Every flag of upstream's e2e.test works as well; with
 // -shard only one shard runs, with -ginkgo.focus other specs are tried, and
 // with -kubeconfig another cluster.
 package conformance

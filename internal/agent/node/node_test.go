@@ -32,6 +32,7 @@ type outpost struct {
 	disk      machine.Filesystem
 	condition agent.Condition
 	down      error
+	hangs     bool // the runtime does not answer
 	images    []agent.Image
 	held      []agent.Holding
 	events    []string
@@ -68,10 +69,15 @@ func (o *outpost) filesystem(string) (machine.Filesystem, error) {
 	return o.disk, nil
 }
 
-func (o *outpost) Condition(context.Context) (agent.Condition, error) {
+func (o *outpost) Condition(ctx context.Context) (agent.Condition, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.condition, o.down
+	condition, down, hangs := o.condition, o.down, o.hangs
+	o.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return agent.Condition{}, ctx.Err()
+	}
+	return condition, down
 }
 
 func (o *outpost) Look(context.Context) ([]agent.Holding, error) { return o.held, nil }
@@ -225,6 +231,16 @@ func TestStatusIsWrittenWhenItChangesAndEveryFiveMinutes(t *testing.T) {
 		settle(time.Second)
 		if node := get(t, api); !isReady(&node.Status) || o.told() != "NodeReady" {
 			t.Error("not ready soon after the runtime has come back")
+		}
+		o.change(func(o *outpost) { o.hangs = true })
+		settle(40 * time.Second)
+		if node := get(t, api); isReady(&node.Status) || o.told() != "NodeNotReady" {
+			t.Error("ready though the runtime has not answered for long")
+		}
+		o.change(func(o *outpost) { o.hangs = false })
+		settle(31 * time.Second)
+		if node := get(t, api); !isReady(&node.Status) || o.told() != "NodeReady" {
+			t.Error("not ready though the runtime answers again")
 		}
 		o.change(func(o *outpost) { o.memory.WorkingSet = o.memory.Total })
 		settle(10 * time.Second)

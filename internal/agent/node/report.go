@@ -23,6 +23,8 @@ import (
 )
 
 const (
+	// runtimePatience is how long the runtime may take to say how it is.
+	runtimePatience = 30 * time.Second
 	// renewals are how often a lease is renewed in the time that it is good for.
 	renewals = 4
 	// simulatedAnnotation marks nodes that have no machine.
@@ -92,9 +94,12 @@ func (n *Node) stepStatus(ctx context.Context) (time.Time, error) {
 func (n *Node) look(ctx context.Context) view {
 	log := klog.FromContext(ctx)
 	v := view{Settings: &n.Settings, Facts: n.facts, Now: n.Clock.Now()}
-	v.Runtime, v.RuntimeErr = n.Runtime.Condition(ctx)
+	// Others must hear in time of a runtime that hangs.
+	asking, cancel := context.WithTimeout(ctx, runtimePatience)
+	defer cancel()
+	v.Runtime, v.RuntimeErr = n.Runtime.Condition(asking)
 	if v.RuntimeErr == nil && v.Now.Sub(n.listed) >= imagesInterval {
-		images, err := n.Runtime.Images(ctx)
+		images, err := n.Runtime.Images(asking)
 		if err == nil {
 			n.seen, n.listed = images, v.Now
 		} else if ctx.Err() == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
 	"github.com/garrison-project/garrison/internal/agent/serving"
+	"github.com/garrison-project/garrison/internal/agent/volume"
 )
 
 // papers are how an agent shows who it is, and tells who asks.
@@ -58,7 +59,7 @@ func (a *nodeAgent) listen(ctx context.Context) error {
 
 // serve makes the parts that serve logs, streams and figures of the pods that loop
 // runs, and tell whether it is well.
-func (a *nodeAgent) serve(loop *agent.Agent) ([]part, error) {
+func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager) ([]part, error) {
 	server, err := serving.New(serving.Options{
 		NodeName:        a.cfg.Node.Name,
 		Certificate:     a.papers.certificate,
@@ -67,6 +68,7 @@ func (a *nodeAgent) serve(loop *agent.Agent) ([]part, error) {
 		Pods:            loop,
 		Runtime:         a.runtime,
 		Machine:         machine.Open("/"),
+		Volumes:         volumes,
 		StorageDir:      a.cfg.Node.StorageDir,
 		ImageDir:        a.cfg.Node.ImageDir,
 		Checks: []healthz.HealthChecker{

@@ -39,6 +39,14 @@ type fake struct {
 // serve serves a runtime at a socket until it is called off.
 func (f *fake) serve(t *testing.T, socket string) (stop func()) {
 	t.Helper()
+	return serveRuntime(t, socket, f)
+}
+
+func serveRuntime(t *testing.T, socket string, f interface {
+	runtimeapi.RuntimeServiceServer
+	runtimeapi.ImageServiceServer
+}) (stop func()) {
+	t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)

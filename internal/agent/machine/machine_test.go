@@ -62,7 +62,7 @@ func TestUsage(t *testing.T) {
 		cpu       time.Duration
 	}{
 		"v1.txtar": {
-			memory:    Memory{Total: 8192000000, Usage: 5000000000, WorkingSet: 3000000000, RSS: 1500000000, PageFaults: 77, MajorFaults: 5},
+			memory:    Memory{Total: 8192000000, Usage: 5000000000, WorkingSet: 3000000000, RSS: 1500000000, PageFaults: 77, MajorFaults: 5, SwapTotal: 2048000000, SwapFree: 1536000000},
 			available: 5192000000,
 			pids:      PIDs{Max: 62000, Running: 421},
 			cpu:       16 * time.Second,
@@ -149,5 +149,20 @@ func TestThisMachine(t *testing.T) {
 	}
 	if _, err := ReadFilesystem(filepath.Join(t.TempDir(), "absent")); err == nil || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("file system of nothing: %v", err)
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for name, standard := range map[string]string{"v1.txtar": "eth0", "v2.txtar": ""} {
+		got, err := fixture(t, name).Network()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Network{Default: standard, Interfaces: []Interface{
+			{Name: "eth0", RxBytes: 1000, RxErrors: 1, TxBytes: 200, TxErrors: 2}, {Name: "wlan0", RxBytes: 3000, TxBytes: 400},
+		}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

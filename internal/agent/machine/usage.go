@@ -21,6 +21,8 @@ type Memory struct {
 	RSS int64
 	// MajorFaults and PageFaults are counted since the start.
 	PageFaults, MajorFaults int64
+	// SwapTotal and SwapFree are on disk.
+	SwapTotal, SwapFree int64
 }
 
 // Available is what is not in the working set. Pressure is judged by it.
@@ -32,7 +34,7 @@ func (m *Machine) Memory() (Memory, error) {
 	if err != nil {
 		return Memory{}, err
 	}
-	memory := Memory{Total: bytesOf(info.MemTotalBytes)}
+	memory := Memory{Total: bytesOf(info.MemTotalBytes), SwapTotal: bytesOf(info.SwapTotalBytes), SwapFree: bytesOf(info.SwapFreeBytes)}
 	const v1 = "sys/fs/cgroup/memory/"
 	memory.Usage, err = m.number(v1 + "memory.usage_in_bytes")
 	switch {

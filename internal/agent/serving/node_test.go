@@ -35,6 +35,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
 	"github.com/garrison-project/garrison/internal/agent/serving"
+	"github.com/garrison-project/garrison/internal/agent/volume"
 	"github.com/garrison-project/garrison/internal/core/podstep"
 )
 
@@ -46,8 +47,10 @@ type node struct {
 	allowed map[string]bool // "USER VERB SUBRESOURCE"
 	ca      authority
 	server  *serving.Server
-	sick    atomic.Pointer[error] // what the agent's own check says
-	stop    func()
+	// measured counts how often volumes were.
+	measured atomic.Int32
+	sick     atomic.Pointer[error] // what the agent's own check says
+	stop     func()
 }
 
 // root may do all.
@@ -65,6 +68,7 @@ func startNode(t *testing.T) *node {
 		Pods:            n.pods,
 		Runtime:         startRuntime(t),
 		Machine:         machine.Open("/"),
+		Volumes:         volumes{n},
 		StorageDir:      "/",
 		ImageDir:        "/",
 		Checks: []healthz.HealthChecker{healthz.NamedCheck("syncloop", func(*http.Request) error {
@@ -208,6 +212,19 @@ func (n *node) do(user, method, path string, certificates []tls.Certificate) (co
 		n.t.Fatal(err)
 	}
 	return response.StatusCode, string(text)
+}
+
+// volumes are two for each pod, on disk and in memory.
+type volumes struct{ n *node }
+
+func (v volumes) Usage(context.Context, *corev1.Pod) ([]volume.Usage, error) {
+	v.n.measured.Add(1)
+	return []volume.Usage{
+		{Name: "cache", Used: 1000, InodesUsed: 3, Capacity: 1 << 30, Available: 1 << 20, Inodes: 99, InodesFree: 9},
+		{Name: "scratch", Used: 500, InodesUsed: 2, Memory: true},
+		{Name: "config", Used: 20, InodesUsed: 1},
+		{Name: "secret", Used: 7, InodesUsed: 1},
+	}, nil
 }
 
 // pods are those of the machine.

@@ -61,7 +61,10 @@ func (criRuntime) Stats(context.Context) ([]statsapi.PodStats, error) {
 	memory := &statsapi.MemoryStats{Time: at, WorkingSetBytes: ptr.To[uint64](4096)}
 	return []statsapi.PodStats{{
 		PodRef: statsapi.PodReference{Namespace: "ns", Name: "a"}, CPU: cpu, Memory: memory,
-		Containers: []statsapi.ContainerStats{{Name: "main", StartTime: at, CPU: cpu, Memory: memory, Logs: &statsapi.FsStats{}}},
+		EphemeralStorage: &statsapi.FsStats{UsedBytes: ptr.To[uint64](300), InodesUsed: ptr.To[uint64](0)},
+		Containers: []statsapi.ContainerStats{{
+			Name: "main", StartTime: at, CPU: cpu, Memory: memory, Logs: &statsapi.FsStats{}, Rootfs: &statsapi.FsStats{UsedBytes: ptr.To[uint64](300)},
+		}},
 	}}, nil
 }
 

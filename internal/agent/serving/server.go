@@ -58,6 +58,7 @@ type Options struct {
 	Pods    Pods
 	Runtime Runtime
 	Machine *machine.Machine
+	Volumes Volumes
 	// StorageDir lies in the file system of pods' files, ImageDir in that of images.
 	StorageDir, ImageDir string
 	// Checks tell whether the agent is well, beside that it answers at all.
@@ -77,14 +78,14 @@ type Server struct {
 
 // New returns a Server that waits for Run.
 func New(o Options) (*Server, error) {
-	if o.NodeName == "" || o.Certificate == nil || o.Client == nil || o.Pods == nil || o.Runtime == nil || o.Machine == nil {
+	if o.NodeName == "" || o.Certificate == nil || o.Client == nil || o.Pods == nil || o.Runtime == nil || o.Machine == nil || o.Volumes == nil {
 		return nil, errors.New("the agent's server lacks one of the parts it works with")
 	}
 	g, err := newGuard(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, guard: g, summary: &summary{Options: o}}
+	s := &Server{Options: o, guard: g, summary: &summary{Options: o, storage: storage{pods: o.Pods, volumes: o.Volumes}}}
 	s.dialer = connrotation.NewDialer((&net.Dialer{Timeout: headerTimeout}).DialContext)
 	s.handler = s.busy.count(g.protect(s.routes()))
 	return s, nil

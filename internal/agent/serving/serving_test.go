@@ -314,6 +314,9 @@ func TestFigures(t *testing.T) {
 	if len(summary.Pods) != 1 || summary.Pods[0].Containers[0].Logs == nil {
 		t.Errorf("pods are %+v", summary.Pods)
 	}
+	if node.Swap.SwapUsageBytes == nil || *node.Runtime.ContainerFs.CapacityBytes == 0 {
+		t.Errorf("the node is %s", body)
+	}
 	_, body = n.get(root, "/stats/summary?only_cpu_and_memory=true")
 	summary = statsapi.Summary{}
 	if err := json.Unmarshal([]byte(body), &summary); err != nil {
@@ -334,5 +337,40 @@ func TestFigures(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %s:\n%s", want, body)
 		}
+	}
+}
+
+func TestFiguresOfFiles(t *testing.T) {
+	n := startNode(t)
+	pod := podOf("a", "main")
+	pod.UID = ""
+	for name, source := range map[string]corev1.VolumeSource{
+		"cache": {EmptyDir: &corev1.EmptyDirVolumeSource{}}, "scratch": {EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}},
+		"config": {ConfigMap: &corev1.ConfigMapVolumeSource{}}, "secret": {Secret: &corev1.SecretVolumeSource{}},
+	} {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+	}
+	n.pods.add(agent.Found{Object: pod})
+	var summary statsapi.Summary
+	for range 2 {
+		_, body := n.get(root, "/stats/summary")
+		summary = statsapi.Summary{}
+		if err := json.Unmarshal([]byte(body), &summary); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _ = n.get(root, "/stats/summary?only_cpu_and_memory=true"); n.measured.Load() != 1 {
+		t.Errorf("volumes were measured %d times in a minute", n.measured.Load())
+	}
+	a := summary.Pods[0]
+	if len(a.VolumeStats) != 4 || a.VolumeStats[0].Name != "cache" || *a.VolumeStats[0].UsedBytes != 1000 || *a.VolumeStats[0].CapacityBytes != 1<<30 {
+		t.Errorf("volumes: %+v", a.VolumeStats)
+	}
+	// The writable layer and the logs take 300 bytes.
+	if e := a.EphemeralStorage; *e.UsedBytes != 1320 || *e.InodesUsed != 4 || *e.CapacityBytes == 0 || *e.InodesFree == 0 {
+		t.Errorf("storage: %+v", *e)
+	}
+	if c := a.Containers[0]; *c.Rootfs.UsedBytes != 300 || *c.Rootfs.AvailableBytes == 0 || *c.Logs.CapacityBytes == 0 {
+		t.Errorf("container: %+v", c)
 	}
 }

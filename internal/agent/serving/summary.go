@@ -16,13 +16,14 @@ import (
 
 // serveSummary tells what the machine and its pods use.
 func (s *Server) serveSummary(w http.ResponseWriter, r *http.Request) {
-	found, err := s.summary.take(r.Context())
+	take := s.summary.all
+	if only := r.URL.Query().Get("only_cpu_and_memory"); only == "true" || only == "1" {
+		take = s.summary.reduced
+	}
+	found, err := take(r.Context())
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
-	}
-	if only := r.URL.Query().Get("only_cpu_and_memory"); only == "true" || only == "1" {
-		reduce(found)
 	}
 	answer(w, r, found)
 }
@@ -30,6 +31,7 @@ func (s *Server) serveSummary(w http.ResponseWriter, r *http.Request) {
 // summary measures. Rates need the measurement before.
 type summary struct {
 	Options
+	storage storage
 
 	mu   sync.Mutex
 	last sample
@@ -60,14 +62,41 @@ func (s *summary) take(ctx context.Context) (*statsapi.Summary, error) {
 	return &statsapi.Summary{Node: *node, Pods: pods}, nil
 }
 
+// all is what is used, files too.
+func (s *summary) all(ctx context.Context) (*statsapi.Summary, error) {
+	found, err := s.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	files, filesErr := machine.ReadFilesystem(s.StorageDir)
+	images, imagesErr := machine.ReadFilesystem(s.ImageDir)
+	network, networkErr := s.Machine.Network()
+	if err := errors.Join(filesErr, imagesErr, networkErr); err != nil {
+		return nil, err
+	}
+	now := metav1.Now()
+	found.Node.Network = networkStats(now, network)
+	found.Node.Fs = fsStats(now, files)
+	found.Node.Runtime = &statsapi.RuntimeStats{ImageFs: fsStats(now, images), ContainerFs: fsStats(now, images)}
+	s.storage.add(ctx, found.Pods, files, images)
+	return found, nil
+}
+
+// reduced is CPU and memory alone.
+func (s *summary) reduced(ctx context.Context) (*statsapi.Summary, error) {
+	found, err := s.take(ctx)
+	if err == nil {
+		reduce(found)
+	}
+	return found, err
+}
+
 func (s *summary) node() (*statsapi.NodeStats, error) {
 	booted, bootedErr := s.Machine.Booted()
 	cpu, cpuErr := s.cpu(time.Now())
 	memory, memoryErr := s.Machine.Memory()
 	pids, pidsErr := s.Machine.PIDs()
-	storage, storageErr := machine.ReadFilesystem(s.StorageDir)
-	images, imagesErr := machine.ReadFilesystem(s.ImageDir)
-	if err := errors.Join(bootedErr, cpuErr, memoryErr, pidsErr, storageErr, imagesErr); err != nil {
+	if err := errors.Join(bootedErr, cpuErr, memoryErr, pidsErr); err != nil {
 		return nil, err
 	}
 	now := metav1.Now()
@@ -84,9 +113,10 @@ func (s *summary) node() (*statsapi.NodeStats, error) {
 			PageFaults:      positive(memory.PageFaults),
 			MajorPageFaults: positive(memory.MajorFaults),
 		},
-		Fs:      fsStats(now, storage),
-		Runtime: &statsapi.RuntimeStats{ImageFs: fsStats(now, images), ContainerFs: fsStats(now, images)},
-		Rlimit:  &statsapi.RlimitStats{Time: now, MaxPID: &pids.Max, NumOfRunningProcesses: &pids.Running},
+		Swap: &statsapi.SwapStats{
+			Time: now, SwapAvailableBytes: positive(memory.SwapFree), SwapUsageBytes: positive(memory.SwapTotal - memory.SwapFree),
+		},
+		Rlimit: &statsapi.RlimitStats{Time: now, MaxPID: &pids.Max, NumOfRunningProcesses: &pids.Running},
 	}, nil
 }
 
@@ -122,6 +152,19 @@ func fsStats(now metav1.Time, fs machine.Filesystem) *statsapi.FsStats {
 		Inodes:         positive(fs.Inodes),
 		InodesUsed:     positive(fs.Inodes - fs.InodesFree),
 	}
+}
+
+// networkStats has the interface of the default route first.
+func networkStats(now metav1.Time, n machine.Network) *statsapi.NetworkStats {
+	stats := &statsapi.NetworkStats{Time: now}
+	for _, i := range n.Interfaces {
+		one := statsapi.InterfaceStats{Name: i.Name, RxBytes: &i.RxBytes, RxErrors: &i.RxErrors, TxBytes: &i.TxBytes, TxErrors: &i.TxErrors}
+		stats.Interfaces = append(stats.Interfaces, one)
+		if i.Name == n.Default {
+			stats.InterfaceStats = one
+		}
+	}
+	return stats
 }
 
 // reduce leaves CPU and memory.

@@ -60,6 +60,9 @@ func (a *Agent) admit(p *pod) bool {
 		return false
 	case refusal == nil:
 		p.admit(object)
+		p.mu.Lock()
+		p.seen = a.Clock.Now()
+		p.mu.Unlock()
 		return true
 	}
 	p.mu.Lock()

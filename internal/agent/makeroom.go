@@ -93,11 +93,22 @@ func (a *Agent) makeRoom(p *pod, object *corev1.Pod, short []place.Reason, stayi
 	p.mu.Lock()
 	p.subject = own.Subject
 	p.mu.Unlock()
+	if len(victims) > 0 {
+		a.gauges.preemptions.WithLabelValues(resourceOf(short[0])).Inc()
+	}
 	for _, victim := range victims {
 		i := slices.IndexFunc(staying, func(o occupant) bool { return o.Subject == victim.Subject })
 		a.preempt(staying[i].pod)
 	}
 	return nil
+}
+
+// resourceOf names what a node is short of.
+func resourceOf(short place.Reason) string {
+	if r, ok := short.(place.InsufficientResource); ok {
+		return string(r.Name)
+	}
+	return string(corev1.ResourcePods)
 }
 
 // preempt has a pod leave for a critical one.

@@ -48,6 +48,8 @@ type pod struct {
 	// those that were evicted.
 	admitted bool
 	failure  *podstep.Failure
+	// seen is when this agent has admitted it, zero once it has run.
+	seen time.Time
 	// disruption says why it had to leave the node, nil if it had not.
 	disruption *corev1.PodCondition
 	// subject is what it takes of the node; nil once it takes nothing any more. A

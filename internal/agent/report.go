@@ -37,6 +37,7 @@ func (a *Agent) report(p *pod, d podstep.Decision, holding Holding) {
 	if p.source == fromRuntime {
 		return
 	}
+	a.noteStart(p, d.Status.Phase)
 	object := p.current()
 	r := &report{
 		status: d.Status, holding: holding, generation: object.Generation,

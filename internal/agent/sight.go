@@ -27,7 +27,9 @@ type sight struct {
 	clock   clock.WithTicker
 	// changed is told of each pod of which something else is held than before.
 	changed func(types.UID)
-	asked   chan struct{} // holds one
+	// took, if set, is told how long a look took.
+	took  func(time.Duration)
+	asked chan struct{} // holds one
 
 	mu       sync.Mutex
 	holdings map[types.UID]Holding
@@ -85,6 +87,7 @@ func (s *sight) look(ctx context.Context) error {
 	number := s.begun
 	s.mu.Unlock()
 	var list []Holding
+	began := s.clock.Now()
 	err := safely(ctx, func() (err error) {
 		list, err = s.runtime.Look(ctx)
 		return err
@@ -94,6 +97,9 @@ func (s *sight) look(ctx context.Context) error {
 		s.problem = err
 		s.mu.Unlock()
 		return err
+	}
+	if s.took != nil {
+		s.took(s.clock.Since(began))
 	}
 	seen := make(map[types.UID]Holding, len(list))
 	for _, h := range list {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/garrison-project/garrison/internal/agent"
@@ -38,8 +39,18 @@ type Prober struct {
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 
+	gauges *gauges
+
 	mu   sync.Mutex
 	pods map[types.UID]map[attempt]*watch
+	// counted are the pods, and their containers, of which there are numbers.
+	counted map[types.UID]counted
+}
+
+// counted are the containers of a pod whose probes are counted.
+type counted struct {
+	pod        *corev1.Pod
+	containers sets.Set[string]
 }
 
 // attempt is one container of a pod.
@@ -55,7 +66,7 @@ func New(options Options) *Prober {
 	all, stop := context.WithCancel(context.Background())
 	return &Prober{
 		Options: options, transport: newTransport(), began: time.Now(),
-		all: all, stop: stop, pods: map[types.UID]map[attempt]*watch{},
+		all: all, stop: stop, gauges: newGauges(), pods: map[types.UID]map[attempt]*watch{}, counted: map[types.UID]counted{},
 	}
 }
 
@@ -102,6 +113,10 @@ func (p *Prober) Forget(uid types.UID) {
 		w.end()
 	}
 	delete(p.pods, uid)
+	for container := range p.counted[uid].containers {
+		p.gauges.forget(p.counted[uid].pod, container)
+	}
+	delete(p.counted, uid)
 }
 
 // begin starts the probes of a container.
@@ -110,6 +125,10 @@ func (p *Prober) begin(pod *corev1.Pod, target agent.ProbeTarget) *watch {
 	if p.all.Err() != nil {
 		return w
 	}
+	if p.counted[pod.UID].pod == nil {
+		p.counted[pod.UID] = counted{pod, sets.New[string]()}
+	}
+	p.counted[pod.UID].containers.Insert(target.Spec.Name)
 	for _, k := range kinds {
 		if spec := k.spec(target.Spec); spec != nil {
 			p.workers.Go(func() { w.run(k, complete(spec)) })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -350,4 +351,39 @@ func TestInitContainersAreNamedInEvents(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
+}
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := func(kind string) corev1.ProbeHandler {
+			return corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{kind}}}
+		}
+		spec := &corev1.Container{
+			Name: "main", LivenessProbe: &corev1.Probe{ProbeHandler: handler("liveness")}, ReadinessProbe: &corev1.Probe{ProbeHandler: handler("readiness")},
+		}
+		s := newScene(t, spec, map[string][]string{"liveness": {"ok"}, "readiness": {"fail", "ok", "error"}})
+		defer s.close()
+		s.play(25 * time.Second)
+		ask := func() string {
+			w := httptest.NewRecorder()
+			s.prober.Metrics().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics/probes", nil))
+			return w.Body.String()
+		}
+		got := ask()
+		for _, want := range []string{
+			`prober_probe_total{container="main",namespace="default",pod="a",pod_uid="u",probe_type="Liveness",result="successful"} 3`,
+			`prober_probe_total{container="main",namespace="default",pod="a",pod_uid="u",probe_type="Readiness",result="failed"} 1`,
+			`prober_probe_total{container="main",namespace="default",pod="a",pod_uid="u",probe_type="Readiness",result="successful"} 1`,
+			`prober_probe_total{container="main",namespace="default",pod="a",pod_uid="u",probe_type="Readiness",result="unknown"} 1`,
+			`prober_probe_duration_seconds_count{container="main",namespace="default",pod="a",probe_type="Readiness"} 2`,
+		} {
+			if !strings.Contains(got, want+"\n") {
+				t.Errorf("it lacks %s:\n%s", want, got)
+			}
+		}
+		s.prober.Forget(s.pod.UID)
+		if got := ask(); strings.Contains(got, `pod="a"`) {
+			t.Errorf("of a pod that is gone there is still:\n%s", got)
+		}
+	})
 }

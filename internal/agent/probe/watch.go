@@ -134,10 +134,12 @@ func initialDelay(target agent.ProbeTarget, spec *corev1.Probe) time.Duration {
 
 // probe probes once, and says whether to go on.
 func (w *watch) probe(ctx context.Context, k kind, spec *corev1.Probe) bool {
+	began := time.Now()
 	a, err := w.askPatiently(ctx, spec)
 	if ctx.Err() != nil {
 		return false // the container went away under the probe
 	}
+	w.prober.gauges.count(probed{k, w.pod, w.current().Spec.Name}, time.Since(began), a, err)
 	w.report(ctx, k, a, err)
 	if err != nil {
 		return true

@@ -23,7 +23,7 @@ func images(certificate string) []image {
 	return []image{
 		{"agnhost", []string{"-add", program, "-add", program + "-2", "-add", certificate + ".crt:/localhost.crt", "-add", certificate + ".key:/localhost.key", "-add", "testdata/bash:/bin/bash", "-add", "testdata/curl:/bin/curl", "-entrypoint", "/agnhost", "-command", "pause"}, []imageutils.ImageID{imageutils.Agnhost, imageutils.AgnhostPrev}},
 		{"pause", []string{"-add", program, "-entrypoint", "/agnhost pause"}, []imageutils.ImageID{imageutils.Pause}},
-		{"busybox", nil, []imageutils.ImageID{imageutils.BusyBox}},
+		{"busybox", []string{"-add", *shell + ":/usr/local/bin/sh"}, []imageutils.ImageID{imageutils.BusyBox}},
 		{"nonroot", []string{"-user", "1234"}, []imageutils.ImageID{imageutils.NonRoot}},
 		{"nginx", []string{"-entrypoint", "httpd -f -p 80"}, []imageutils.ImageID{imageutils.Nginx, imageutils.NginxNew}},
 	}

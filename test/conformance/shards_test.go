@@ -30,8 +30,6 @@ var shards = []shard{
 // leftOut are the covered specs that cannot run, and why.
 var leftOut = []exclusion{
 	{`PrivilegedPod \[NodeConformance\] should enable privileged commands`, "it needs the kernel module dummy, which not every machine has"},
-	{`allow almost all printable ASCII characters as environment variable names`, noIdentifier},
-	{`node/(configmap|secrets)\.go .* should be consumable (via the environment|as environment variable names)`, noIdentifier},
 	{`should cap back-off at MaxContainerBackOff`, "it takes 27 minutes"},
 	{`evicted pods should be terminal`, "nodes under pressure do not evict pods yet"},
 	{`common/node/(container_restart_policy|file_key|image_credential_provider|image_volume|lease|node_lease|pod_admission|pod_hostnameoverride|pod_level_resources|podtemplates|runtimeclass|sysctl)\.go`, "it was not tried yet"},
@@ -39,9 +37,6 @@ var leftOut = []exclusion{
 	{`common/node/runtime\.go .*\[Serial\]`, "it was not tried yet"},
 	{`^common/node/pod(_level_resources)?_resize\.go`, "pods are not resized in place: their resources are fixed when they start"},
 }
-
-// noIdentifier: upstream's image has a busybox that is built otherwise.
-const noIdentifier = "it has the shell of the image list variables whose names are no identifiers, and that of Debian's busybox drops them"
 
 // lasting are specs that take long, with how many seconds; others take about ten.
 var lasting = []struct {

@@ -34,6 +34,7 @@ var (
 	binary     = flag.String("garrison", "../../bin/garrison", "the garrison to start when -kubeconfig is not given")
 	imageMaker = flag.String("images", "../../bin/images", "the program of test/images, which makes the images of the shards with real containers")
 	agnhost    = flag.String("agnhost", "../../bin/agnhost", "upstream's test program, for these images")
+	shell      = flag.String("shell", "../../bin/shell", "the shell of this folder, for these images")
 	simulated  = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
 	only       = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
 	part       = flag.Int("part", -1, "with -shard and -kubeconfig: run this part of its specs only (default all)")

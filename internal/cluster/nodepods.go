@@ -87,7 +87,7 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 	if a.importer != nil {
 		a.importer.OnImport(loop.ImagesChanged)
 	}
-	served, err := a.serve(loop, volumes)
+	served, err := a.serve(loop, volumes, prober)
 	if err != nil {
 		return nil, err
 	}

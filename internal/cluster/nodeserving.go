@@ -16,6 +16,7 @@ import (
 
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
+	"github.com/garrison-project/garrison/internal/agent/probe"
 	"github.com/garrison-project/garrison/internal/agent/serving"
 	"github.com/garrison-project/garrison/internal/agent/volume"
 )
@@ -59,7 +60,7 @@ func (a *nodeAgent) listen(ctx context.Context) error {
 
 // serve makes the parts that serve logs, streams and figures of the pods that loop
 // runs, and tell whether it is well.
-func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager) ([]part, error) {
+func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager, prober *probe.Prober) ([]part, error) {
 	server, err := serving.New(serving.Options{
 		NodeName:        a.cfg.Node.Name,
 		Certificate:     a.papers.certificate,
@@ -71,6 +72,8 @@ func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager) ([]part, e
 		Volumes:         volumes,
 		StorageDir:      a.cfg.Node.StorageDir,
 		ImageDir:        a.cfg.Node.ImageDir,
+		Metrics:         loop.Metrics(),
+		Probes:          prober.Metrics(),
 		Checks: []healthz.HealthChecker{
 			healthz.NamedCheck("syncloop", func(*http.Request) error { return loop.CheckSync() }),
 			healthz.NamedCheck("runtime", func(*http.Request) error { return loop.CheckRuntime() }),

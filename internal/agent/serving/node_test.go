@@ -31,6 +31,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
+	"k8s.io/component-base/metrics"
 
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
@@ -71,6 +72,10 @@ func startNode(t *testing.T) *node {
 		Volumes:         volumes{n},
 		StorageDir:      "/",
 		ImageDir:        "/",
+		Metrics:         ownMetrics(),
+		Probes: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "probes of the node")
+		}),
 		Checks: []healthz.HealthChecker{healthz.NamedCheck("syncloop", func(*http.Request) error {
 			if sick := n.sick.Load(); sick != nil {
 				return *sick
@@ -103,6 +108,15 @@ func startNode(t *testing.T) *node {
 	})
 	t.Cleanup(n.stop)
 	return n
+}
+
+// ownMetrics are an agent's own.
+func ownMetrics() metrics.Gatherer {
+	registry := metrics.NewKubeRegistry()
+	number := metrics.NewGauge(&metrics.GaugeOpts{Name: "kubelet_test", Help: "Seven."})
+	registry.MustRegister(number)
+	number.Set(7)
+	return registry
 }
 
 // client is that of an API server which knows tokens such as ada-token, and is

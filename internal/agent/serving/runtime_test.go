@@ -58,14 +58,19 @@ func (r criRuntime) PortForwardURL(_ context.Context, sandbox string, ports []in
 func (criRuntime) Stats(context.Context) ([]statsapi.PodStats, error) {
 	at := metav1.NewTime(time.Unix(1000, 0))
 	cpu := &statsapi.CPUStats{Time: at, UsageCoreNanoSeconds: ptr.To[uint64](2.5e9)}
-	memory := &statsapi.MemoryStats{Time: at, WorkingSetBytes: ptr.To[uint64](4096)}
+	memory := &statsapi.MemoryStats{Time: at, UsageBytes: ptr.To[uint64](8192), WorkingSetBytes: ptr.To[uint64](4096)}
 	return []statsapi.PodStats{{
 		PodRef: statsapi.PodReference{Namespace: "ns", Name: "a"}, CPU: cpu, Memory: memory,
+		Network:          &statsapi.NetworkStats{Time: at, Interfaces: []statsapi.InterfaceStats{{Name: "eth0", RxBytes: ptr.To[uint64](10), TxBytes: ptr.To[uint64](20)}}},
 		EphemeralStorage: &statsapi.FsStats{UsedBytes: ptr.To[uint64](300), InodesUsed: ptr.To[uint64](0)},
 		Containers: []statsapi.ContainerStats{{
 			Name: "main", StartTime: at, CPU: cpu, Memory: memory, Logs: &statsapi.FsStats{}, Rootfs: &statsapi.FsStats{UsedBytes: ptr.To[uint64](300)},
 		}},
 	}}, nil
+}
+
+func (criRuntime) ControlGroup(_ context.Context, uid string) (cri.ControlGroup, error) {
+	return cri.ControlGroup{Pod: "/garrison/pod" + uid}, nil
 }
 
 // containers say what they are, and repeat what they are told.

@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/connrotation"
+	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
@@ -43,9 +45,11 @@ type Runtime interface {
 	AttachURL(ctx context.Context, id string, streams cri.Streams) (string, error)
 	PortForwardURL(ctx context.Context, sandbox string, ports []int32) (string, error)
 	Stats(ctx context.Context) ([]statsapi.PodStats, error)
+	ControlGroup(ctx context.Context, uid string) (cri.ControlGroup, error)
 }
 
-// Options are what a Server works with. All but Checks are required.
+// Options are what a Server works with. Those before Metrics are
+// required.
 type Options struct {
 	NodeName string
 	// Certificate gives the certificate to serve with, for each connection: it may
@@ -61,6 +65,10 @@ type Options struct {
 	Volumes Volumes
 	// StorageDir lies in the file system of pods' files, ImageDir in that of images.
 	StorageDir, ImageDir string
+	// Metrics are the agent's own numbers, Probes serves those of its probes. Both
+	// may be nil.
+	Metrics metrics.Gatherer
+	Probes  http.Handler
 	// Checks tell whether the agent is well, beside that it answers at all.
 	Checks []healthz.HealthChecker
 }
@@ -111,10 +119,23 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc("POST "+path, serve)
 	}
 	mux.HandleFunc("GET /stats/summary", s.serveSummary)
-	mux.Handle("GET /metrics", legacyregistry.Handler())
+	mux.Handle("GET /metrics", s.metrics())
+	mux.Handle("GET /metrics/cadvisor", newAdvisorMetrics(s.summary))
+	if s.Probes != nil {
+		mux.Handle("GET /metrics/probes", s.Probes)
+	}
 	mux.Handle("GET /metrics/resource", newResourceMetrics(s.summary))
 	mux.Handle("GET /logs/", http.StripPrefix("/logs/", http.FileServer(http.Dir("/var/log"))))
 	return mux
+}
+
+// metrics serves the numbers of the process, and the agent's among them.
+func (s *Server) metrics() http.Handler {
+	all := prometheus.Gatherers{legacyregistry.DefaultGatherer}
+	if s.Metrics != nil {
+		all = append(all, s.Metrics)
+	}
+	return metrics.HandlerFor(all, metrics.HandlerOpts{ErrorHandling: metrics.ContinueOnError})
 }
 
 // Run serves on a listener until ctx is done, and then ends all that is being

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	clientexec "k8s.io/client-go/util/exec"
@@ -372,5 +373,54 @@ func TestFiguresOfFiles(t *testing.T) {
 	}
 	if c := a.Containers[0]; *c.Rootfs.UsedBytes != 300 || *c.Rootfs.AvailableBytes == 0 || *c.Logs.CapacityBytes == 0 {
 		t.Errorf("container: %+v", c)
+	}
+}
+
+func TestAdvisorMetrics(t *testing.T) {
+	n := startNode(t)
+	pod := podOf("a", "main")
+	pod.UID = ""
+	pod.Spec.Containers[0].Resources = corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{"cpu": resource.MustParse("250m")},
+		Limits:   corev1.ResourceList{"cpu": resource.MustParse("500m"), "memory": resource.MustParse("64Mi")},
+	}
+	main := record("main", 0, podstep.Running)
+	main.Image = "busybox:1"
+	n.pods.add(agent.Found{Object: pod, Holding: agent.Holding{Containers: []agent.ContainerRecord{main}}})
+	_, body := n.get(root, "/metrics/cadvisor")
+	container := `{container="main",%sid="/garrison/pod/main-0",image="busybox:1",name="main-0",namespace="ns",pod="a"} `
+	plain := fmt.Sprintf(container, "")
+	whole := `container="",id="/garrison/pod",image="",%sname="",namespace="ns",pod="a"} `
+	for _, want := range []string{
+		"container_cpu_usage_seconds_total" + fmt.Sprintf(container, `cpu="total",`) + "2.5 1000000",
+		"container_memory_working_set_bytes" + plain + "4096 1000000",
+		"container_memory_usage_bytes" + plain + "8192 1000000",
+		"container_fs_usage_bytes" + fmt.Sprintf(container, `device="",`) + "300",
+		"container_start_time_seconds" + plain + "1000",
+		"container_spec_cpu_period" + plain + "100000",
+		"container_spec_cpu_quota" + plain + "50000",
+		"container_spec_cpu_shares" + plain + "256",
+		"container_spec_memory_limit_bytes" + plain + "6.7108864e+07",
+		"container_memory_working_set_bytes{" + fmt.Sprintf(whole, "") + "4096 1000000",
+		"container_network_receive_bytes_total{" + fmt.Sprintf(whole, `interface="eth0",`) + "10 1000000",
+		"container_network_transmit_bytes_total{" + fmt.Sprintf(whole, `interface="eth0",`) + "20 1000000",
+		`container_cpu_usage_seconds_total{container="",cpu="total",id="/",`, `container_fs_limit_bytes{container="",device="",id="/",`,
+		"machine_cpu_cores{", "machine_memory_bytes{", "container_scrape_error 0",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("it lacks %s:\n%s", want, body)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	n := startNode(t)
+	for path, want := range map[string]string{"/metrics": "go_goroutines ", "/metrics/probes": "probes of the node"} {
+		if code, body := n.get(root, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, %s", path, code, body)
+		}
+	}
+	if _, body := n.get(root, "/metrics"); !strings.Contains(body, "kubelet_test 7\n") {
+		t.Errorf("metrics lack the agent's own:\n%s", body)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if s.client, err = kubernetes.NewForConfig(s.rest); err != nil {
 		return err
 	}
-	s.informers = newInformerFactory(ctx, s.client, s.served)
+	s.informers = newInformerFactory(ctx, s.client, s.served, s.store.Latest)
 	g, err := s.newGates()
 	if err != nil {
 		return err

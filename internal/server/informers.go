@@ -36,18 +36,20 @@ type informerFactory struct {
 	ctx    context.Context
 	stores map[reflect.Type]*genericregistry.Store
 	served *kinds.Set
+	latest latestFunc
 }
 
 var _ informers.SharedInformerFactory = &informerFactory{}
 
 // newInformerFactory returns a factory whose informers run until ctx is done
 // at the latest.
-func newInformerFactory(ctx context.Context, client kubernetes.Interface, served *kinds.Set) *informerFactory {
+func newInformerFactory(ctx context.Context, client kubernetes.Interface, served *kinds.Set, latest latestFunc) *informerFactory {
 	f := &informerFactory{
 		SharedInformerFactory: informers.NewSharedInformerFactory(client, 0),
 		ctx:                   ctx,
 		stores:                map[reflect.Type]*genericregistry.Store{},
 		served:                served,
+		latest:                latest,
 	}
 	for _, gr := range served.Resources() {
 		store := served.Store(gr)
@@ -64,7 +66,7 @@ func (f *informerFactory) InformerFor(obj runtime.Object, overClient internalint
 	}
 	return f.SharedInformerFactory.InformerFor(obj, func(_ kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
 		indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
-		return cache.NewSharedIndexInformer(&storeListWatch{store}, obj, resync, indexers)
+		return cache.NewSharedIndexInformer(&storeListWatch{store, f.latest}, obj, resync, indexers)
 	})
 }
 

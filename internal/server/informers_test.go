@@ -80,7 +80,7 @@ func TestInformerForResourceIsShared(t *testing.T) {
 // watchStore watches ConfigMaps of all namespaces as an informer does.
 func watchStore(t *testing.T, o metav1.ListOptions) watch.Interface {
 	t.Helper()
-	lw := &storeListWatch{shared.served.Store(corev1.Resource("configmaps"))}
+	lw := &storeListWatch{shared.served.Store(corev1.Resource("configmaps")), shared.store.Latest}
 	w, err := lw.WatchWithContext(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -120,8 +120,8 @@ func TestDirectWatchList(t *testing.T) {
 	}
 }
 
-// With several watchers the cache hands out a wrapper that shares encodings;
-// informers must see the object itself.
+// With several watchers the cache hands out a wrapper that shares encodings, with
+// few a copy for each; informers must see the object itself.
 func TestDirectWatchAmongMany(t *testing.T) {
 	ns := namespace(t)
 	list, err := shared.Client().CoreV1().ConfigMaps(ns).List(t.Context(), metav1.ListOptions{})
@@ -136,8 +136,13 @@ func TestDirectWatchAmongMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range watches {
-		if e := <-w.ResultChan(); e.Type != watch.Added || e.Object.(*corev1.ConfigMap).Namespace != ns {
-			t.Errorf("got %s of %v", e.Type, e.Object)
+		e := <-w.ResultChan()
+		object := e.Object.(*corev1.ConfigMap)
+		if e.Type != watch.Added || object.Namespace != ns || object.Kind != "" {
+			t.Errorf("got %s of %v", e.Type, object)
+		}
+		if held := shared.store.Latest(corev1.Resource("configmaps"), object.UID, object.ResourceVersion); e.Object != held {
+			t.Errorf("got a copy, not what is cached: %v", held)
 		}
 	}
 }
@@ -153,7 +158,8 @@ func TestDirectWatchOfForgottenVersionIsExpired(t *testing.T) {
 	if err := first.Shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	lw := &storeListWatch{start(t, cfg).served.Store(corev1.Resource("configmaps"))}
+	second := start(t, cfg)
+	lw := &storeListWatch{second.served.Store(corev1.Resource("configmaps")), second.store.Latest}
 	w, err := lw.Watch(metav1.ListOptions{ResourceVersion: "1"})
 	if err == nil {
 		defer w.Stop()

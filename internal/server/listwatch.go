@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -23,7 +24,12 @@ import (
 // one corrupts what every client reads: copy first.
 type storeListWatch struct {
 	store *genericregistry.Store
+	// latest finds the object of the watch cache itself, nil if it is not at that
+	// version.
+	latest latestFunc
 }
+
+type latestFunc func(resource schema.GroupResource, uid types.UID, version string) runtime.Object
 
 var (
 	_ cache.ListerWatcher            = &storeListWatch{}
@@ -68,7 +74,7 @@ func (lw *storeListWatch) WatchWithContext(ctx context.Context, o metav1.ListOpt
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(w, unwrap), nil
+	return watch.Filter(w, lw.unwrap), nil
 }
 
 // filled waits until the watch cache has been read from etcd. Until then it
@@ -79,9 +85,16 @@ func (lw *storeListWatch) filled(ctx context.Context) error {
 	})
 }
 
-// unwrap takes the object out of the form in which the watch cache shares its
-// encodings among watchers. The object is a copy for this watch.
-func unwrap(e watch.Event) (watch.Event, bool) {
+// unwrap puts the object of the watch cache in the place of the copy that was made
+// for this watch, or would be made if it is taken out of the form in which encodings
+// are shared. A copy remains where the cache has gone on to a later version.
+func (lw *storeListWatch) unwrap(e watch.Event) (watch.Event, bool) {
+	if obj, ok := e.Object.(metav1.Object); ok && (e.Type == watch.Added || e.Type == watch.Modified) {
+		if held := lw.latest(lw.store.DefaultQualifiedResource, obj.GetUID(), obj.GetResourceVersion()); held != nil {
+			e.Object = held
+			return e, true
+		}
+	}
 	if shared, ok := e.Object.(runtime.CacheableObject); ok {
 		e.Object = shared.GetObject()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/generic"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/storage"
@@ -66,8 +67,10 @@ func (s *Store) cached(
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %s in etcd: %w", cfg.GroupResource, err)
 	}
+	shared := &sharing{Interface: raw}
+	s.shared.Store(cfg.GroupResource, shared)
 	c, err := cacher.NewCacherFromConfig(cacher.Config{
-		Storage:             sharing{raw},
+		Storage:             shared,
 		Versioner:           versioner,
 		GroupResource:       cfg.GroupResource,
 		EventsHistoryWindow: cfg.EventsHistoryWindow,
@@ -92,6 +95,16 @@ func (s *Store) cached(
 		raw.Close()
 	})
 	return delegator, destroy, nil
+}
+
+// Latest returns an object as the watch cache of its resource holds it, if that is
+// at this version, else nil. It shares memory with what every client reads:
+// nobody may change it.
+func (s *Store) Latest(resource schema.GroupResource, uid types.UID, version string) runtime.Object {
+	if shared, ok := s.shared.Load(resource); ok {
+		return shared.(*sharing).latest(uid, version)
+	}
+	return nil
 }
 
 // codecs holds the codec of each group once it was asked for.

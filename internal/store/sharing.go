@@ -2,12 +2,16 @@ package store
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
@@ -18,25 +22,50 @@ import (
 // minute, and most of a version is as it was in the one before: with 5,000 pods
 // in a rollout that is what most memory would go to. The cache hands out objects
 // that nobody may change, so that they can share.
-type sharing struct{ storage.Interface }
+type sharing struct {
+	storage.Interface
+	// delivered is what the last watch has delivered, nil before the first. The
+	// watch cache has one at a time.
+	delivered atomic.Pointer[versions]
+}
 
-func (s sharing) Watch(ctx context.Context, key string, o storage.ListOptions) (watch.Interface, error) {
+func (s *sharing) Watch(ctx context.Context, key string, o storage.ListOptions) (watch.Interface, error) {
 	w, err := s.Interface.Watch(ctx, key, o)
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(w, newVersions().pass), nil
+	v := newVersions()
+	s.delivered.Store(v)
+	return watch.Filter(w, v.pass), nil
+}
+
+// latest returns an object in a version, if that is the last one delivered, else
+// nil.
+func (s *sharing) latest(uid types.UID, version string) runtime.Object {
+	v := s.delivered.Load()
+	if v == nil {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if obj, ok := v.last[uid]; ok && obj.GetResourceVersion() == version {
+		return obj.(runtime.Object)
+	}
+	return nil
 }
 
 // versions are the objects that a watch has delivered, each in its last version.
 type versions struct {
+	mu     sync.Mutex // held to write last, and by others to read it
 	last   map[types.UID]metav1.Object
 	newest metav1.Object // that was added: the next one is often its sibling
 }
 
 func newVersions() *versions { return &versions{last: map[types.UID]metav1.Object{}} }
 
-// pass lets the object of an event share with those before it.
+// pass lets the object of an event share with those before it. Kind and version,
+// which stored objects have and those from a client have not, it clears: nobody
+// shall come to need them.
 func (v *versions) pass(e watch.Event) (watch.Event, bool) {
 	held := e.Object
 	if timed, ok := held.(storage.WatchEventWithRecordTime); ok {
@@ -46,6 +75,7 @@ func (v *versions) pass(e watch.Event) (watch.Event, bool) {
 	if !ok || e.Type == watch.Bookmark || e.Type == watch.Error {
 		return e, true
 	}
+	held.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	before, known := v.last[obj.GetUID()]
 	if !known {
 		before, v.newest = v.newest, obj
@@ -53,6 +83,8 @@ func (v *versions) pass(e watch.Event) (watch.Event, bool) {
 	if before != nil {
 		share(obj, before)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if e.Type == watch.Deleted {
 		delete(v.last, obj.GetUID())
 	} else {

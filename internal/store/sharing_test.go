@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"reflect"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/storage"
 )
 
 func sharedPod(uid, image, memory string) *corev1.Pod {
@@ -94,5 +96,50 @@ func TestVersionsForgetWhatIsDeleted(t *testing.T) {
 	deliver(t, v, watch.Deleted, sharedPod("1", "i:1", "1Gi"))
 	if len(v.last) != 0 {
 		t.Errorf("%d objects are kept", len(v.last))
+	}
+}
+
+// given is a storage with one watch.
+type given struct {
+	storage.Interface
+	watch watch.Interface
+}
+
+func (g given) Watch(context.Context, string, storage.ListOptions) (watch.Interface, error) {
+	return g.watch, nil
+}
+
+func TestLatestIsWhatWasDeliveredLast(t *testing.T) {
+	source := watch.NewFake()
+	s := &sharing{Interface: given{watch: source}}
+	if got := s.latest("1", "1"); got != nil {
+		t.Errorf("before the first watch: %v", got)
+	}
+	w, err := s.Watch(t.Context(), "", storage.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	at := func(version string) *corev1.Pod {
+		pod := sharedPod("1", "i:1", "1Gi")
+		pod.Kind, pod.ResourceVersion = "Pod", version
+		return pod
+	}
+	for _, send := range []struct {
+		with func(runtime.Object)
+		pod  *corev1.Pod
+		held bool
+	}{{source.Add, at("1"), true}, {source.Modify, at("2"), true}, {source.Delete, at("3"), false}} {
+		go send.with(send.pod)
+		<-w.ResultChan()
+		if got := s.latest("1", send.pod.ResourceVersion); (got == send.pod) != send.held {
+			t.Errorf("version %s: got %v", send.pod.ResourceVersion, got)
+		}
+		if got := s.latest("1", "1"); got != nil && send.pod.ResourceVersion != "1" {
+			t.Errorf("an old version: %v", got)
+		}
+		if send.pod.Kind != "" {
+			t.Errorf("version %s has kind %s", send.pod.ResourceVersion, send.pod.Kind)
+		}
 	}
 }

@@ -43,6 +43,7 @@ type Store struct {
 	member    *member // nil with an external etcd
 	compactor stopper
 	codecs    codecs
+	shared    sync.Map // *sharing of each schema.GroupResource
 	closing   sync.Once
 }
 

@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
+	"github.com/garrison-project/garrison/internal/api/token"
+	"github.com/garrison-project/garrison/internal/controller/accounttoken"
 	"github.com/garrison-project/garrison/internal/controller/daemonset"
 	"github.com/garrison-project/garrison/internal/controller/namespace"
 	"github.com/garrison-project/garrison/internal/controller/nodeipam"
@@ -39,7 +41,8 @@ type workplace struct {
 	objects   metadata.Interface
 	informers informers.SharedInformerFactory
 	writer    writer.Writer
-	rootCA    []byte        // PEM, for the config map that every namespace gets
+	rootCA    []byte        // PEM, for those that reach the API server from a namespace
+	tokens    *token.Issuer // nil where no tokens are made
 	grace     time.Duration // of nodes that are silent; 0 means the default
 	podRange  netip.Prefix  // that nodes get parts of; the zero value means the default
 }
@@ -77,6 +80,9 @@ var makers = []maker{
 	{"namespace-controller", func(w workplace) (runner, error) {
 		return namespace.New(namespace.Options{Client: w.client, Metadata: w.objects, Informers: w.informers, Writer: w.writer, RootCA: w.rootCA})
 	}},
+	{"serviceaccount-token-controller", func(w workplace) (runner, error) {
+		return accounttoken.New(accounttoken.Options{Client: w.client, Informers: w.informers, Issuer: w.tokens, RootCA: w.rootCA})
+	}},
 	{"replicaset-controller", func(w workplace) (runner, error) {
 		return replicaset.New(replicaset.Options{Client: w.client, Informers: w.informers, Writer: w.writer})
 	}},
@@ -97,6 +103,7 @@ func assemble(s *server.Server, cfg Config) ([]part, error) {
 		informers: s.Informers(),
 		writer:    s.Writer(),
 		rootCA:    s.CABundle(),
+		tokens:    s.Tokens(),
 		grace:     cfg.NodeMonitorGracePeriod,
 		podRange:  cfg.ClusterCIDR,
 	}, cfg.Controllers.wants)

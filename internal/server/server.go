@@ -259,6 +259,9 @@ func (s *Server) Kubeconfig() string { return s.cfg.KubeconfigOut }
 // CABundle is the certificate that clients verify the server with, in PEM.
 func (s *Server) CABundle() []byte { return s.keys.Authority }
 
+// Tokens issues the tokens of service accounts.
+func (s *Server) Tokens() *token.Issuer { return s.tokens }
+
 // RESTConfig returns a configuration for clients in this process. Their
 // requests go through the whole chain of the server (authentication, admission,
 // managed fields), but not through a network.

@@ -68,6 +68,9 @@ func New(o Options) *Authenticator {
 // AuthenticateToken tells whose token text is. It has no opinion on tokens of
 // other issuers.
 func (a *Authenticator) AuthenticateToken(ctx context.Context, text string) (*authenticator.Response, bool, error) {
+	if token.IsForSecret(text) {
+		return a.authenticateFromSecret(ctx, text)
+	}
 	if !a.issuer.Mine(text) {
 		return nil, false, nil
 	}

@@ -165,3 +165,52 @@ func TestForeignTokens(t *testing.T) {
 		t.Errorf("%v, %t, %v", response, ok, err)
 	}
 }
+
+func TestTokensOfSecrets(t *testing.T) {
+	account := &corev1.ServiceAccount{ObjectMeta: meta("agent", "uid-account")}
+	issuer, other := newIssuer(t), newIssuer(t)
+	issue := func(i *token.Issuer, uid types.UID) string {
+		text, err := i.IssueForSecret(token.SecretClaims{Namespace: "ns", Account: token.Ref{Name: "agent", UID: uid}, Secret: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	good := issue(issuer, "uid-account")
+	secret := func(change func(*corev1.Secret)) *corev1.Secret {
+		s := &corev1.Secret{ObjectMeta: meta("s", "uid-secret"), Type: corev1.SecretTypeServiceAccountToken, Data: map[string][]byte{"token": []byte(good)}}
+		change(s)
+		return s
+	}
+	same := func(*corev1.Secret) {}
+	for name, c := range map[string]struct {
+		token     string
+		live      []runtime.Object
+		audiences authenticator.Audiences
+		want      string
+	}{
+		"as it lies in its secret":      {good, []runtime.Object{account, secret(same)}, nil, ""},
+		"for another server":            {good, []runtime.Object{account, secret(same)}, authenticator.Audiences{"vault"}, `is invalid for the target audiences ["vault"]`},
+		"whose secret is gone":          {good, []runtime.Object{account}, nil, `secrets "s" not found`},
+		"whose secret leaves":           {good, []runtime.Object{account, secret(func(s *corev1.Secret) { s.ObjectMeta = leaving(s.ObjectMeta, time.Hour) })}, nil, "has been invalidated"},
+		"whose secret has another":      {good, []runtime.Object{account, secret(func(s *corev1.Secret) { s.Data["token"] = []byte("new") })}, nil, "token does not match server's copy"},
+		"whose secret is of its own":    {good, []runtime.Object{account, secret(func(s *corev1.Secret) { s.Type = corev1.SecretTypeOpaque })}, nil, "has been invalidated"},
+		"of an account that is gone":    {good, []runtime.Object{secret(same)}, nil, `"agent" not found`},
+		"of an account made anew":       {issue(issuer, "uid-old"), []runtime.Object{account, secret(same)}, nil, "service account UID (uid-account) does not match claim (uid-old)"},
+		"signed by somebody else's key": {issue(other, "uid-account"), []runtime.Object{account, secret(same)}, nil, "could not be validated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			if c.audiences != nil {
+				ctx = authenticator.WithAudiences(ctx, c.audiences)
+			}
+			response, ok, err := newAuthenticator(t, issuer, nil, c.live).AuthenticateToken(ctx, c.token)
+			if ok != (c.want == "") || (err == nil) != ok || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("%v, %t, %v; want %q", response, ok, err, c.want)
+			}
+			if ok && (response.User.GetName() != "system:serviceaccount:ns:agent" || response.User.GetUID() != "uid-account") {
+				t.Errorf("%v", response)
+			}
+		})
+	}
+}

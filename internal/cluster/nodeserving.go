@@ -74,6 +74,7 @@ func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager, prober *pr
 		ImageDir:        a.cfg.Node.ImageDir,
 		Metrics:         loop.Metrics(),
 		Probes:          prober.Metrics(),
+		Configuration:   a.kubeletConfiguration(),
 		Checks: []healthz.HealthChecker{
 			healthz.NamedCheck("syncloop", func(*http.Request) error { return loop.CheckSync() }),
 			healthz.NamedCheck("runtime", func(*http.Request) error { return loop.CheckRuntime() }),

@@ -76,6 +76,7 @@ func startNode(t *testing.T) *node {
 		Probes: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "probes of the node")
 		}),
+		Configuration: map[string]int{"maxPods": 110},
 		Checks: []healthz.HealthChecker{healthz.NamedCheck("syncloop", func(*http.Request) error {
 			if sick := n.sick.Load(); sick != nil {
 				return *sick

@@ -69,6 +69,8 @@ type Options struct {
 	// may be nil.
 	Metrics metrics.Gatherer
 	Probes  http.Handler
+	// Configuration is shown to who asks how the agent is set up; it may be nil.
+	Configuration any
 	// Checks tell whether the agent is well, beside that it answers at all.
 	Checks []healthz.HealthChecker
 }
@@ -121,6 +123,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /stats/summary", s.serveSummary)
 	mux.Handle("GET /metrics", s.metrics())
 	mux.Handle("GET /metrics/cadvisor", newAdvisorMetrics(s.summary))
+	if s.Configuration != nil {
+		mux.HandleFunc("GET /configz", func(w http.ResponseWriter, r *http.Request) {
+			answer(w, r, map[string]any{"kubeletconfig": s.Configuration})
+		})
+	}
 	if s.Probes != nil {
 		mux.Handle("GET /metrics/probes", s.Probes)
 	}

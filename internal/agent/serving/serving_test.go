@@ -415,7 +415,7 @@ func TestAdvisorMetrics(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	n := startNode(t)
-	for path, want := range map[string]string{"/metrics": "go_goroutines ", "/metrics/probes": "probes of the node"} {
+	for path, want := range map[string]string{"/metrics": "go_goroutines ", "/metrics/probes": "probes of the node", "/configz": `{"kubeletconfig":{"maxPods":110}}`} {
 		if code, body := n.get(root, path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d, %s", path, code, body)
 		}

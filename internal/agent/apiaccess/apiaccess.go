@@ -49,10 +49,12 @@ func Ensure(ctx context.Context, c Config) error {
 	return nil
 }
 
-// Remove takes back what Ensure did, but the bridge. What is not there is passed
-// over.
+// Remove takes back what Ensure did, with this bridge or without any, but the bridge.
+// What is not there is passed over.
 func Remove(ctx context.Context, c Config) error {
-	if err := tables().Remove(ctx, c.chains()...); err != nil {
+	chains := c.chains()
+	chains[0].Hooks = append(chains[0].Hooks, iptables.Hook{From: "PREROUTING"})
+	if err := tables().Remove(ctx, chains...); err != nil {
 		return fmt.Errorf("take back access to the API server: %w", err)
 	}
 	return nil

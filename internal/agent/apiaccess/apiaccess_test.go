@@ -57,6 +57,12 @@ func TestPodsReachTheServer(t *testing.T) {
 	if rules := output(t, "iptables-save"); strings.Count(rules, "-j GARRISON-API-test") != 2 {
 		t.Errorf("Ensure added its rules more than once:\n%s", rules)
 	}
+	// Whoever removes it need not know that it was once told of no bridge.
+	anywhere := c
+	anywhere.Bridge = ""
+	if err := Ensure(t.Context(), anywhere); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := Remove(t.Context(), c); err != nil {
 			t.Fatal(err)

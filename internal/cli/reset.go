@@ -21,6 +21,8 @@ type resetCommand struct {
 	podLogsDir string
 	containerd string
 	endpoint   string
+	cniConfDir string
+	cniBinDir  string
 }
 
 func newResetCommand(in *invocation) *cobra.Command {
@@ -47,6 +49,8 @@ them. The agent must not be running.`,
 	flags.StringVar(&c.podLogsDir, "pod-logs-dir", defaultPodLogs, "folder for the output of containers, as the agent was told")
 	flags.StringVar(&c.containerd, "containerd", "", "containerd to start, as the agent was told")
 	flags.StringVar(&c.endpoint, "container-runtime-endpoint", "", "socket of the runtime of others, if the agent was told one; its images stay")
+	flags.StringVar(&c.cniConfDir, "cni-conf-dir", "", "folder with the configuration of a pod network made by others, if the agent was told one")
+	flags.StringVar(&c.cniBinDir, "cni-bin-dir", "", "folder with the CNI plugins, as the agent was told")
 	return cmd
 }
 
@@ -67,6 +71,7 @@ func (c *resetCommand) run(in *invocation) error {
 	defer stop()
 	err = cluster.ResetNode(ctx, cluster.AgentConfig{
 		Dir: filepath.Join(dir, agentFolder), PodLogs: c.podLogsDir, ContainerdPath: c.containerd, RuntimeEndpoint: c.endpoint,
+		CNIConfDir: c.cniConfDir, CNIBinDir: c.cniBinDir,
 	})
 	if errors.Is(err, cluster.ErrNothingToReset) {
 		fmt.Fprintln(in.streams.Out, err)

@@ -40,14 +40,27 @@ func machineDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command(binary, "reset", "--data-dir", dir, "--yes").CombinedOutput(); err != nil {
-			t.Errorf("garrison reset: %v\n%s", err, out)
-		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := leaveMachine(dir); err != nil {
 			t.Error(err)
 		}
 	})
 	return dir
+}
+
+// leaveMachine ends all that was started on a machine, and forgets it.
+func leaveMachine(dir string) error {
+	if err := resetMachine(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func resetMachine(dir string, flags ...string) error {
+	reset := exec.Command(binary, append([]string{"reset", "--data-dir", dir, "--pod-logs-dir", filepath.Join(dir, "pod-logs"), "--yes"}, flags...)...)
+	if out, err := reset.CombinedOutput(); err != nil {
+		return fmt.Errorf("garrison reset: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // makeImage writes an archive with a busybox under some names.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,9 @@ func TestAgentChecksItsFlags(t *testing.T) {
 		"--extended-resources=example.com/gpu=-1":                `--extended-resources: example.com/gpu: "-1" is not a quantity`,
 		"--system-reserved=example.com/gpu=1":                    `--system-reserved: "example.com/gpu" is not a resource that can be given here`,
 		"--kube-reserved=cpu=lots":                               `--kube-reserved: cpu: "lots" is not a quantity`,
+		"--allowed-unsafe-sysctls=kernel.msg*,vm.swappiness":     `--allowed-unsafe-sysctls: the sysctls "vm.swappiness" are not known to be namespaced`,
+		"--runtime-handlers=kata=kata":                           `--runtime-handlers: handler kata: "kata" is neither the path of a program nor the type of a shim`,
+		"--runtime-handlers=a=/b|--container-runtime-endpoint=c": "with --container-runtime-endpoint the handlers are that runtime's: --runtime-handlers has no effect",
 		"--eviction-hard=disk<10%":                               `--eviction-hard: "disk" is not one of`,
 		"--pod-cidr=10.84.7.1/24":                                `--pod-cidr: "10.84.7.1/24" is not a range of addresses such as 10.84.7.0/24`,
 		"--pod-cidr=10.84.7.0/24|--cni-conf-dir=x":               "--pod-cidr is for the bridge of Garrison's own, which --cni-conf-dir replaces",
@@ -63,6 +67,7 @@ func TestAgentConfig(t *testing.T) {
 	err := flags.Parse([]string{
 		"--node-labels=disk=nvme,topology.kubernetes.io/zone=a", "--register-with-taints=reserved=ml:NoSchedule,lone:NoExecute",
 		"--extended-resources=example.com/gpu=2", "--system-reserved=cpu=500m", "--eviction-hard=", "--cluster-dns=10.96.0.10", "--node-ip=192.0.2.7",
+		"--allowed-unsafe-sysctls=kernel.msg*,kernel.sem", "--runtime-handlers=kata=io.containerd.kata.v2",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +90,9 @@ func TestAgentConfig(t *testing.T) {
 		t.Errorf("node %+v\nwant %+v", cfg.Node, want)
 	}
 	if cfg.Dir != "/data/agent" || cfg.ImageFolder != "/data/images" || cfg.ManifestFolder != "/data/manifests" ||
-		cfg.SeccompFolder != "/data/seccomp" || cfg.Port != 10250 || cfg.ClusterDNS[0] != "10.96.0.10" {
+		cfg.SeccompFolder != "/data/seccomp" || cfg.Port != 10250 || cfg.ClusterDNS[0] != "10.96.0.10" ||
+		!slices.Equal(cfg.AllowedUnsafeSysctls, []string{"kernel.msg*", "kernel.sem"}) ||
+		len(cfg.RuntimeHandlers) != 1 || cfg.RuntimeHandlers[0].Type != "io.containerd.kata.v2" {
 		t.Errorf("config %+v", cfg)
 	}
 }

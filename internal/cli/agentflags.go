@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/component-base/version"
 
+	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/agent/containerd"
 	"github.com/garrison-project/garrison/internal/agent/node"
 	"github.com/garrison-project/garrison/internal/cluster"
 )
@@ -40,6 +42,7 @@ type agentFlags struct {
 
 	runtimeEndpoint string
 	containerd      string
+	runtimeHandlers map[string]string
 	cniConfDir      string
 	cniBinDir       string
 	podCIDR         string
@@ -51,6 +54,7 @@ type agentFlags struct {
 	systemReserved    map[string]string
 	kubeReserved      map[string]string
 	evictionHard      string
+	unsafeSysctls     []string
 
 	address     string
 	port        int
@@ -72,6 +76,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 
 	flags.StringVar(&f.runtimeEndpoint, "container-runtime-endpoint", "", "socket of a containerd or CRI-O that runs already, such as unix:///run/containerd/containerd.sock (default a containerd of Garrison's own)")
 	flags.StringVar(&f.containerd, "containerd", "", "containerd to start (default the one on the PATH)")
+	flags.StringToStringVar(&f.runtimeHandlers, "runtime-handlers", nil, "what runtime classes can name besides runc, in that containerd: NAME=PROGRAM for a program that runs as runc does, or NAME=SHIM, such as kata=io.containerd.kata.v2")
 	flags.StringVar(&f.cniConfDir, "cni-conf-dir", "", "folder with the configuration of a pod network made by others (default a bridge of Garrison's own)")
 	flags.StringVar(&f.cniBinDir, "cni-bin-dir", "", "folder with the CNI plugins (default where distributions put them)")
 	flags.StringVar(&f.podCIDR, "pod-cidr", "", "range of addresses for the pods of this node, such as 10.84.7.0/24 (default what the cluster hands out)")
@@ -83,6 +88,8 @@ func (f *agentFlags) add(flags *pflag.FlagSet) {
 	flags.StringToStringVar(&f.systemReserved, "system-reserved", nil, "resources kept back for the system, such as cpu=200m,memory=500Mi")
 	flags.StringToStringVar(&f.kubeReserved, "kube-reserved", nil, "resources kept back for the agent and the runtime, such as cpu=200m,memory=500Mi")
 	flags.StringVar(&f.evictionHard, "eviction-hard", node.DefaultEviction, "what must stay free lest the node report pressure; replaces the whole default")
+
+	flags.StringSliceVar(&f.unsafeSysctls, "allowed-unsafe-sysctls", nil, "kernel parameters that pods may set besides the safe ones, such as kernel.msg*,net.core.somaxconn")
 
 	flags.IntVar(&f.port, "agent-port", defaultAgentPort, "port for logs, exec and metrics; 0 picks a free one")
 	flags.IPVar(&f.healthzBind, "healthz-bind-address", net.IPv4(127, 0, 0, 1), "IP address to serve /healthz of the agent on, to everybody")
@@ -119,6 +126,8 @@ func (f *agentFlags) config(dataDir string) (cluster.AgentConfig, error) {
 		Port:            f.port,
 		HealthzAddress:  f.healthzBind.String(),
 		HealthzPort:     f.healthzPort,
+
+		AllowedUnsafeSysctls: f.unsafeSysctls,
 	}
 	if cfg.ManifestFolder == "" {
 		cfg.ManifestFolder = filepath.Join(dir, manifestFolder)
@@ -128,6 +137,12 @@ func (f *agentFlags) config(dataDir string) (cluster.AgentConfig, error) {
 	}
 	if err := f.check(); err != nil {
 		return none, err
+	}
+	if err := agent.CheckSysctls(f.unsafeSysctls); err != nil {
+		return none, usagef("--allowed-unsafe-sysctls: %w", err)
+	}
+	if cfg.RuntimeHandlers, err = containerd.ParseHandlers(f.runtimeHandlers); err != nil {
+		return none, usagef("--runtime-handlers: %w", err)
 	}
 	cfg.Node, err = f.settings()
 	return cfg, err
@@ -154,6 +169,8 @@ func (f *agentFlags) check() error {
 		return usagef("--minimum-image-ttl-duration must not be negative")
 	case f.runtimeEndpoint != "" && f.containerd != "":
 		return usagef("--containerd and --container-runtime-endpoint exclude each other")
+	case f.runtimeEndpoint != "" && len(f.runtimeHandlers) > 0:
+		return usagef("with --container-runtime-endpoint the handlers are that runtime's: --runtime-handlers has no effect")
 	case f.runtimeEndpoint != "" && (f.cniConfDir != "" || f.cniBinDir != "" || f.podCIDR != ""):
 		return usagef("with --container-runtime-endpoint the pod network is that runtime's: --cni-conf-dir, --cni-bin-dir and --pod-cidr have no effect")
 	case f.cniConfDir != "" && f.podCIDR != "":

@@ -54,11 +54,16 @@ type AgentConfig struct {
 	// RuntimeEndpoint is the socket of a runtime that runs already. With none a
 	// containerd is started: ContainerdPath, or the one that is found.
 	RuntimeEndpoint, ContainerdPath string
+	// RuntimeHandlers are what runtime classes can name besides runc, in a containerd
+	// of our own.
+	RuntimeHandlers []containerd.Handler
 	// CNIConfDir has the configuration of a pod network that others made, CNIBinDir
 	// the plugins.
 	CNIConfDir, CNIBinDir string
 	ClusterDNS            []string
 	ClusterDomain         string
+	// AllowedUnsafeSysctls may be set by pods beside the safe ones.
+	AllowedUnsafeSysctls []string
 }
 
 // CheckMachine tells why this machine cannot be a node: programs that it lacks are

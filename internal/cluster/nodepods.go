@@ -71,7 +71,7 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 		Settings: agent.Settings{
 			NodeName: a.cfg.Node.Name, Hostname: a.cfg.hostname,
 			ClusterDNS: a.cfg.ClusterDNS, ClusterDomain: a.cfg.ClusterDomain,
-			PodLogs: a.cfg.PodLogs, Memory: facts.Memory,
+			PodLogs: a.cfg.PodLogs, Memory: facts.Memory, AllowedUnsafeSysctls: a.cfg.AllowedUnsafeSysctls,
 		},
 		Pods: pods, Node: a.record.Current, Runtime: a.runtime, Volumes: volumes,
 		Environment: &environ.Resolver{

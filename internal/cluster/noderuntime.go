@@ -36,6 +36,7 @@ func (a *nodeAgent) startRuntime(ctx context.Context) error {
 	}
 	a.containerd, err = containerd.Start(ctx, containerd.Config{
 		Dir: a.cfg.Dir, ContainerdPath: a.cfg.ContainerdPath, CNIBinDir: a.cfg.CNIBinDir, CNIConfDir: a.cfg.CNIConfDir,
+		Handlers: a.cfg.RuntimeHandlers,
 	})
 	if err != nil {
 		return err

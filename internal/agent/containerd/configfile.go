@@ -20,20 +20,19 @@ type settings struct {
 	Root, State, Socket   string
 	Snapshotter           string
 	Platform              string
-	Runc, RuncRoot        string
+	Handlers              []handlerSettings
 	CNIBinDir, CNIConfDir string
 	SandboxImage          string
 	RestrictOOMScore      bool
 	OOMScore              int
 }
 
-func newSettings(l layout, programs Programs, m machine) settings {
+func newSettings(l layout, programs Programs, handlers []Handler, m machine) settings {
 	s := settings{
 		Root: l.root, State: l.state, Socket: l.socket,
 		Snapshotter: m.snapshotter,
 		Platform:    "linux/" + m.arch,
-		Runc:        programs.Runc,
-		RuncRoot:    filepath.Join(l.state, "runc"),
+		Handlers:    allHandlers(l, programs, handlers),
 		CNIBinDir:   programs.CNI, CNIConfDir: l.cniConf,
 		SandboxImage:     pause.Image,
 		RestrictOOMScore: !m.sysResource,

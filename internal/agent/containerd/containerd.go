@@ -87,7 +87,7 @@ func (c *Containerd) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	content, err := newSettings(l, c.programs, c.machine).render(major)
+	content, err := newSettings(l, c.programs, c.config.Handlers, c.machine).render(major)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,11 @@ func TestFiles(t *testing.T) {
 			var major int
 			d.ScanArgs(t, "containerd", &major)
 			programs := Programs{Runc: "/usr/sbin/runc", CNI: "/usr/lib/cni"}
-			out, err = newSettings(l, programs, m).render(major)
+			var handlers []Handler
+			if d.HasArg("handlers") {
+				handlers = []Handler{{Name: "crun", Type: runcShim, Program: "/usr/bin/crun"}, {Name: "kata", Type: "io.containerd.kata.v2"}}
+			}
+			out, err = newSettings(l, programs, handlers, m).render(major)
 		case "network":
 			var ranges []netip.Prefix
 			for _, cidr := range d.CmdArgs[0].Vals {
@@ -48,6 +52,31 @@ func TestFiles(t *testing.T) {
 		}
 		return string(out)
 	})
+}
+
+func TestParseHandlers(t *testing.T) {
+	for given, want := range map[string]string{
+		"":                           "[]",
+		"kata=io.containerd.kata.v2": "[{kata io.containerd.kata.v2 }]",
+		"sh=/bin/sh":                 "[{sh io.containerd.runc.v2 /bin/sh}]",
+		"runc=/bin/sh":               "the handler runc is there already",
+		"a_b=/bin/sh":                `"a_b" cannot be the name of a handler: a lowercase RFC 1123 label must consist of`,
+		"none=/nowhere":              "handler none: /nowhere is not a program",
+		"kata=kata":                  `handler kata: "kata" is neither the path of a program nor the type of a shim such as io.containerd.kata.v2`,
+	} {
+		handlers := map[string]string{}
+		if name, how, found := strings.Cut(given, "="); found {
+			handlers[name] = how
+		}
+		list, err := ParseHandlers(handlers)
+		got := fmt.Sprint(list)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
 }
 
 func TestLayout(t *testing.T) {

@@ -22,6 +22,8 @@ type Config struct {
 	// CNIConfDir has the configuration of a pod network that others made, which
 	// is left untouched. Empty means a bridge of our own.
 	CNIConfDir string
+	// Handlers are what runtime classes can name besides runc.
+	Handlers []Handler
 }
 
 func (c Config) needs() Needs {

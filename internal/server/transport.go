@@ -24,7 +24,7 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), inProcess{}, t.user))
+	ctx, cancel := context.WithCancel(context.WithValue(apart{req.Context()}, inProcess{}, t.user))
 	served := req.Clone(ctx)
 	served.RequestURI = req.URL.RequestURI()
 	served.RemoteAddr = "127.0.0.1:0"
@@ -53,6 +53,16 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 }
+
+// apart is a context that ends with another and has none of its values, as on the
+// other side of a network: a request that is made while another one is served, such
+// as to authenticate that, is a request of its own for audit and all the rest.
+type apart struct{ context.Context }
+
+func (apart) Value(any) any { return nil }
+
+// AfterFunc spares package context a goroutine.
+func (a apart) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(a.Context, f) }
 
 // responseBody ends the request when the client has had enough, as closing a
 // connection would.

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
 )
 
 // endOfRequest tells when a handler has returned.
@@ -82,4 +85,22 @@ func TestTransportGivesUpWithItsCaller(t *testing.T) {
 		t.Errorf("got %v, want the caller's cancellation", err)
 	}
 	<-gone
+}
+
+// A request within another one knows nothing of that, and ends with it.
+func TestTransportKeepsRequestsApart(t *testing.T) {
+	outer, cancel := context.WithCancel(request.WithUser(t.Context(), &user.DefaultInfo{Name: "outer"}))
+	ended := make(chan struct{})
+	_, err := get(t, outer, func(_ http.ResponseWriter, req *http.Request) {
+		defer close(ended)
+		if who, ok := request.UserFrom(req.Context()); ok {
+			t.Errorf("it is known who asked for the other: %v", who)
+		}
+		cancel()
+		<-req.Context().Done()
+	})
+	<-ended
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
 }

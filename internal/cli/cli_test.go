@@ -177,6 +177,8 @@ func TestUpChecksItsFlags(t *testing.T) {
 		"--node-monitor-grace-period=-1s": "--node-monitor-grace-period must be positive",
 		"--service-account-issuer=x":      `--service-account-issuer: "x" is not a URL such as https://kubernetes.default.svc`,
 		"--etcd-servers=db:2379":          `--etcd-servers: "db:2379" is not a URL such as http://127.0.0.1:2379`,
+		"--etcd-keyfile=key.pem":          "--etcd-certfile and --etcd-keyfile go together",
+		"--etcd-cafile=ca.pem":            "--etcd-cafile, --etcd-certfile and --etcd-keyfile are for an etcd that --etcd-servers names",
 		"--v=-1":                          "-v must not be negative",
 		"--cluster-cidr=everywhere":       `--cluster-cidr: "everywhere" is not a range of addresses such as 10.84.0.0/16`,
 		"--cluster-cidr=10.0.0.0/30":      "--cluster-cidr: 10.0.0.0/30 has no parts with a mask of 24 bits",

@@ -20,6 +20,7 @@ import (
 	"github.com/garrison-project/garrison/internal/cluster"
 	"github.com/garrison-project/garrison/internal/controller/nodeipam"
 	"github.com/garrison-project/garrison/internal/server"
+	"github.com/garrison-project/garrison/internal/store"
 )
 
 const (
@@ -40,6 +41,7 @@ type upFlags struct {
 	port          int
 	kubeconfigOut string
 	etcdServers   []string
+	etcdTLS       store.TLSFiles
 	issuer        string
 	simulateNodes int
 	grace         time.Duration
@@ -72,7 +74,8 @@ go on meanwhile; 'garrison reset' ends them.`,
   garrison up --no-agent --data-dir /tmp/trial --port 0 --simulate-nodes 5
 
   # On an etcd that runs elsewhere
-  garrison up --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379`,
+  garrison up --etcd-servers https://10.0.0.1:2379,https://10.0.0.2:2379 \
+    --etcd-cafile etcd-ca.pem --etcd-certfile etcd-client.pem --etcd-keyfile etcd-client.key`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return flags.run(in) },
 	}
@@ -108,6 +111,9 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.port, "port", defaultPort, "port to listen on; 0 picks a free one")
 	flags.StringVar(&f.kubeconfigOut, "kubeconfig-out", "", "file to write the admin's kubeconfig to (default "+adminKubeconfig+" in the data directory)")
 	flags.StringSliceVar(&f.etcdServers, "etcd-servers", nil, "URLs of an etcd to use instead of the embedded one")
+	flags.StringVar(&f.etcdTLS.CA, "etcd-cafile", "", "certificate authority of that etcd (default those that this machine trusts)")
+	flags.StringVar(&f.etcdTLS.Cert, "etcd-certfile", "", "certificate to show to that etcd")
+	flags.StringVar(&f.etcdTLS.Key, "etcd-keyfile", "", "key of the certificate to show to that etcd")
 	flags.StringVar(&f.issuer, "service-account-issuer", server.DefaultServiceAccountIssuer, "URL that the tokens of service accounts name as their issuer")
 	flags.IntVar(&f.simulateNodes, "simulate-nodes", 0, "number of nodes without machines to create")
 	flags.StringVar(&f.clusterCIDR, "cluster-cidr", nodeipam.DefaultClusterCIDR.String(), "range of addresses of all pods, of which each node gets a part")
@@ -140,6 +146,22 @@ func (f *upFlags) run(in *invocation) error {
 	})
 }
 
+// checkEtcd finds what is wrong with the flags for an external etcd.
+func (f *upFlags) checkEtcd() error {
+	switch {
+	case (f.etcdTLS.Cert == "") != (f.etcdTLS.Key == ""):
+		return usagef("--etcd-certfile and --etcd-keyfile go together")
+	case f.etcdTLS != (store.TLSFiles{}) && len(f.etcdServers) == 0:
+		return usagef("--etcd-cafile, --etcd-certfile and --etcd-keyfile are for an etcd that --etcd-servers names")
+	}
+	for _, server := range f.etcdServers {
+		if u, err := url.Parse(server); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return usagef("--etcd-servers: %q is not a URL such as http://127.0.0.1:2379", server)
+		}
+	}
+	return nil
+}
+
 // config checks the flags.
 func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 	var none cluster.Config
@@ -157,10 +179,8 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 	case f.verbosity < 0:
 		return none, usagef("-v must not be negative")
 	}
-	for _, server := range f.etcdServers {
-		if u, err := url.Parse(server); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return none, usagef("--etcd-servers: %q is not a URL such as http://127.0.0.1:2379", server)
-		}
+	if err := f.checkEtcd(); err != nil {
+		return none, err
 	}
 	if u, err := url.Parse(f.issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return none, usagef("--service-account-issuer: %q is not a URL such as %s", f.issuer, server.DefaultServiceAccountIssuer)
@@ -190,6 +210,7 @@ func (f *upFlags) config(dataDir string) (cluster.Config, error) {
 		Port:                   f.port,
 		KubeconfigOut:          f.kubeconfigOut,
 		EtcdServers:            f.etcdServers,
+		EtcdTLS:                f.etcdTLS,
 		ServiceAccountIssuer:   f.issuer,
 		SimulateNodes:          f.simulateNodes,
 		NodeMonitorGracePeriod: f.grace,

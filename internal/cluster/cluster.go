@@ -26,6 +26,8 @@ type Config struct {
 	// EtcdServers are URLs; none: etcd runs in this process. Of several servers
 	// on one etcd, the parts of one work, and those of the others stand by.
 	EtcdServers []string
+	// EtcdTLS are the files for https URLs among them.
+	EtcdTLS store.TLSFiles
 	// ServiceAccountIssuer is the issuer that tokens name, a URL; by default that
 	// of Kubernetes.
 	ServiceAccountIssuer string
@@ -80,6 +82,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		BindAddress:          cfg.BindAddress,
 		Port:                 cfg.Port,
 		EtcdServers:          cfg.EtcdServers,
+		EtcdTLS:              cfg.EtcdTLS,
 		KubeconfigOut:        cfg.KubeconfigOut,
 		ServiceAccountIssuer: cfg.ServiceAccountIssuer,
 	})

@@ -55,6 +55,8 @@ type Config struct {
 	Port int
 	// EtcdServers are the URLs of an external etcd. With none, etcd is embedded.
 	EtcdServers []string
+	// EtcdTLS are the files for https URLs among them.
+	EtcdTLS store.TLSFiles
 	// KubeconfigOut is where the administrator's kubeconfig goes. If empty, it
 	// is admin.kubeconfig in DataDir.
 	KubeconfigOut string
@@ -125,7 +127,7 @@ func (c Config) withDefaults() Config {
 // prepare does all that comes before serving. What it starts ends with running
 // or in release.
 func (s *Server) prepare(ctx, running context.Context) (err error) {
-	s.store, err = store.Open(ctx, store.Config{Dir: filepath.Join(s.cfg.DataDir, "etcd"), Servers: s.cfg.EtcdServers})
+	s.store, err = store.Open(ctx, store.Config{Dir: filepath.Join(s.cfg.DataDir, "etcd"), Servers: s.cfg.EtcdServers, TLS: s.cfg.EtcdTLS})
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,14 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"path"
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apiserver/pkg/features"
@@ -35,6 +37,25 @@ type Config struct {
 	// Servers are the URLs of an external etcd. With any, nothing is embedded
 	// and Dir is not used.
 	Servers []string
+	// TLS are the files for https URLs of an external etcd.
+	TLS TLSFiles
+}
+
+// TLSFiles are what a client of etcd shows and verifies, in files of PEM. Without CA
+// it verifies by what the machine trusts; without Cert and Key it shows nothing.
+type TLSFiles struct{ CA, Cert, Key string }
+
+// config reads the files, nil if there are none. The certificate is read anew for
+// each connection, since it may be renewed.
+func (f TLSFiles) config() (*tls.Config, error) {
+	if f == (TLSFiles{}) {
+		return nil, nil
+	}
+	config, err := transport.TLSInfo{TrustedCAFile: f.CA, CertFile: f.Cert, KeyFile: f.Key}.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates for etcd: %w", err)
+	}
+	return config, nil
 }
 
 // Store is an open store.
@@ -62,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{}
 	if len(cfg.Servers) > 0 {
-		client, err := connect(ctx, cfg.Servers)
+		client, err := connect(ctx, cfg)
 		if err != nil {
 			return nil, fmt.Errorf("connect to etcd: %w", err)
 		}
@@ -124,9 +145,14 @@ func (s *Store) Close() error {
 // connectTimeout is how long an external etcd may take to answer at start.
 const connectTimeout = 10 * time.Second
 
-func connect(ctx context.Context, servers []string) (*kubernetes.Client, error) {
+func connect(ctx context.Context, cfg Config) (*kubernetes.Client, error) {
+	files, err := cfg.TLS.config()
+	if err != nil {
+		return nil, err
+	}
 	client, err := kubernetes.New(clientv3.Config{
-		Endpoints:            servers,
+		Endpoints:            cfg.Servers,
+		TLS:                  files,
 		DialTimeout:          connectTimeout,
 		DialKeepAliveTime:    30 * time.Second,
 		DialKeepAliveTimeout: 10 * time.Second,
@@ -138,7 +164,7 @@ func connect(ctx context.Context, servers []string) (*kubernetes.Client, error) 
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if _, err := client.KV.Get(ctx, path.Join(keyPrefix, "health")); err != nil {
-		return nil, errors.Join(fmt.Errorf("no answer from %q: %w", servers, err), client.Close())
+		return nil, errors.Join(fmt.Errorf("no answer from %q: %w", cfg.Servers, err), client.Close())
 	}
 	return client, nil
 }

@@ -22,6 +22,7 @@ func TestMachinesAlone(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up":         cmdUpAlone,
 			"down":       cmdDown,
+			"reboot":     cmdReboot,
 			"containerd": cmdContainerd,
 			"kubectl":    cmdKubectl,
 			"eventually": cmdEventually,
@@ -60,7 +61,7 @@ func setupAlone(t *testing.T, env *testscript.Env) error {
 func cmdUpAlone(ts *testscript.TestScript, neg bool, args []string) {
 	refuse(ts, neg, false, "up [flags]")
 	config := machineConfig(ts.Getenv("GARRISON_DATA_DIR"), args...)
-	config.dir = ts.MkAbs(".")
+	config.dir, config.enter = ts.MkAbs("."), booted(ts)
 	plane, err := startPlane(config)
 	ts.Check(err)
 	planes.Store(ts, plane)

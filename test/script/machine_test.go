@@ -112,7 +112,8 @@ func TestMachine(t *testing.T) {
 	if err := makeImage(filepath.Join(images, "busybox.tar"), machineImages...); err != nil {
 		t.Fatal(err)
 	}
-	plane := startMachine(t, dir, "--cluster-dns", "192.0.2.10", "--extended-resources", "example.com/widget=2")
+	plane := startMachine(t, dir, "--cluster-dns", "192.0.2.10", "--extended-resources", "example.com/widget=2",
+		"--allowed-unsafe-sysctls", "kernel.msg*", "--runtime-handlers", "other=/usr/sbin/runc")
 	t.Run("stories", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir:                "testdata/machine",

@@ -45,6 +45,8 @@ func (w *world) command(t *testing.T, d *datadriven.TestData) string {
 		return w.status(podName(d))
 	case "holdings":
 		return w.holdings()
+	case "logs":
+		return w.logs(t)
 	}
 	commands := []map[string]func(*testing.T, *datadriven.TestData){w.wishes(), w.changes(), w.happenings(), w.agentCommands()}
 	for _, of := range commands {
@@ -114,6 +116,11 @@ func (w *world) changes() map[string]func(*testing.T, *datadriven.TestData) {
 		"finalizer": func(_ *testing.T, d *datadriven.TestData) {
 			w.api.change(podName(d), func(pod *corev1.Pod) { pod.Finalizers = []string{arg(d, 1)} })
 		},
+		"replace": func(_ *testing.T, d *datadriven.TestData) {
+			w.api.change(podName(d), func(pod *corev1.Pod) {
+				pod.UID, pod.Status = "another", corev1.PodStatus{Phase: corev1.PodPending}
+			})
+		},
 		"set-image": func(_ *testing.T, d *datadriven.TestData) {
 			w.api.change(podName(d), func(pod *corev1.Pod) {
 				pod.Generation++
@@ -155,10 +162,11 @@ func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 				}
 			}
 		},
-		"unseen":     func(_ *testing.T, d *datadriven.TestData) { w.unseen.Store(arg(d, 0)) },
-		"lose-files": func(*testing.T, *datadriven.TestData) { w.volumes.lose() },
-		"probe":      func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
-		"volumes":    func(_ *testing.T, d *datadriven.TestData) { w.volumes.behave(arg(d, 0)) },
+		"unseen":      func(_ *testing.T, d *datadriven.TestData) { w.unseen.Store(arg(d, 0)) },
+		"leave-files": func(t *testing.T, d *datadriven.TestData) { w.leaveFiles(t, types.UID(arg(d, 0))) },
+		"lose-files":  func(*testing.T, *datadriven.TestData) { w.volumes.lose() },
+		"probe":       func(t *testing.T, d *datadriven.TestData) { w.prober.set(w.api.get(podName(d)).UID, probeResult(t, d)) },
+		"volumes":     func(_ *testing.T, d *datadriven.TestData) { w.volumes.behave(arg(d, 0)) },
 	}
 }
 

@@ -2,9 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -173,6 +177,12 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 		return nil
 	}
 	a.Prober.Forget(p.uid)
+	if d.Done {
+		// First, as the other files are what an agent that starts anew goes by.
+		if err := a.removeLogs(p.current()); err != nil {
+			return fmt.Errorf("remove the logs of pod %s: %w", p.name(), err)
+		}
+	}
 	if down, err := a.tearDown(ctx, p, d.Done); err != nil || !down {
 		return err
 	}
@@ -185,12 +195,27 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 	if !d.Done {
 		return nil
 	}
-	if err := os.RemoveAll(a.logDirectory(p.current())); err != nil {
-		return fmt.Errorf("remove the logs of pod %s: %w", p.name(), err)
-	}
 	p.settled = true
 	a.forget(p)
 	return nil
+}
+
+// removeLogs removes the output of a pod's containers. Of one that is only known by
+// its files the name is not known.
+func (a *Agent) removeLogs(object *corev1.Pod) error {
+	if object.Name != "" {
+		return os.RemoveAll(a.logDirectory(object))
+	}
+	entries, err := os.ReadDir(a.Settings.PodLogs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), "_"+string(object.UID)) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(a.Settings.PodLogs, entry.Name())))
+		}
+	}
+	return err
 }
 
 // forget lets go of a pod that has been settled, once nobody asks for it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +41,7 @@ type world struct {
 	prober           *prober
 	static           *static
 	stop             func()
+	podLogs          string
 	// nodeGone: the Node has been deleted.
 	nodeGone atomic.Bool
 	// unseen is the pod whose containers the runtime cannot inspect.
@@ -62,7 +65,7 @@ var duration = map[string]time.Duration{
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, began: time.Now(), runtime: simruntime.New(clock.RealClock{})}
+	w := &world{t: t, began: time.Now(), podLogs: t.TempDir(), runtime: simruntime.New(clock.RealClock{})}
 	w.api = newAPI(func(what string) { w.note("%s", what) })
 	w.runtime.Before(func(ctx context.Context, c simruntime.Call) error {
 		target := c.Target
@@ -113,7 +116,7 @@ func (w *world) startAgent() {
 	informer := w.api.informer()
 	a, err := agent.New(agent.Options{
 		Settings: agent.Settings{
-			NodeName: "node-a", PodLogs: w.t.TempDir(), ClusterDNS: []string{"10.0.0.10"}, ClusterDomain: "cluster.local",
+			NodeName: "node-a", PodLogs: w.podLogs, ClusterDNS: []string{"10.0.0.10"}, ClusterDomain: "cluster.local",
 		},
 		Pods: informer, Node: w.node, Runtime: troubled{w.runtime, w}, Volumes: w.volumes, Environment: plain{},
 		Prober: w.prober, Hooks: hooks{w}, Writer: w.api, Recorder: recorder{w}, Static: w.static,
@@ -157,6 +160,29 @@ func (r troubled) ImageID(ctx context.Context, image string) (string, error) {
 		}
 	}
 	return r.Runtime.ImageID(ctx, image)
+}
+
+// leaveFiles has files of a pod be there that nobody asks for.
+func (w *world) leaveFiles(t *testing.T, uid types.UID) {
+	w.volumes.mu.Lock()
+	w.volumes.up[uid] = true
+	w.volumes.mu.Unlock()
+	if err := os.MkdirAll(filepath.Join(w.podLogs, "default_left_"+string(uid), "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logs are the folders of the output of pods.
+func (w *world) logs(t *testing.T) string {
+	entries, err := os.ReadDir(w.podLogs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, entry := range entries {
+		fmt.Fprintln(&out, entry.Name())
+	}
+	return out.String()
 }
 
 // run lets time pass.

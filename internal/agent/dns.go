@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -24,17 +27,46 @@ var clusterOptions = []string{"ndots:5"}
 
 // dns is the resolv.conf of a pod, by its policy.
 func (a *Agent) dns(object *corev1.Pod) (DNS, error) {
-	text, err := os.ReadFile(a.Settings.ResolvConf)
+	files := resolvConfs{machine: a.Settings.ResolvConf}
+	if files.machine == "" {
+		files = machineResolvConfs
+	}
+	machine, err := files.read()
 	if err != nil {
 		return DNS{}, fmt.Errorf("read the machine's resolver configuration: %w", err)
 	}
 	config, complaints := formDNS(object, dnsSettings{
-		machine: parseResolvConf(string(text)), servers: a.Settings.ClusterDNS, domain: a.Settings.ClusterDomain,
+		machine: machine, servers: a.Settings.ClusterDNS, domain: a.Settings.ClusterDomain,
 	})
 	for _, complaint := range complaints {
 		a.tell(object, "", complaint)
 	}
 	return config, nil
+}
+
+// resolvConfs are the files that say which servers the machine asks. Where that is
+// one on its own loopback, which no pod can reach, the file behind says whom that one
+// asks.
+type resolvConfs struct{ machine, behind string }
+
+// machineResolvConfs are those of a machine with or without systemd-resolved.
+var machineResolvConfs = resolvConfs{machine: "/etc/resolv.conf", behind: "/run/systemd/resolve/resolv.conf"}
+
+func (f resolvConfs) read() (DNS, error) {
+	text, err := os.ReadFile(f.machine)
+	if err != nil {
+		return DNS{}, err
+	}
+	config := parseResolvConf(string(text))
+	remote := func(server string) bool { ip := net.ParseIP(server); return ip == nil || !ip.IsLoopback() }
+	if f.behind == "" || len(config.Servers) == 0 || slices.ContainsFunc(config.Servers, remote) {
+		return config, nil
+	}
+	text, err = os.ReadFile(f.behind)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config, nil
+	}
+	return parseResolvConf(string(text)), err
 }
 
 // dnsSettings are what the DNS of pods is made of: the machine's, and the servers

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -29,6 +31,38 @@ func TestParseResolvConf(t *testing.T) {
 	}
 	if !reflect.DeepEqual(machineDNS, want) {
 		t.Errorf("got %+v, want %+v", machineDNS, want)
+	}
+}
+
+// A resolver on the machine's loopback is of no use to pods: what it asks itself is.
+func TestMachineDNS(t *testing.T) {
+	local := "nameserver 127.0.0.53\nnameserver ::1\nsearch local.example\n"
+	for name, c := range map[string]struct{ machine, behind, want string }{
+		"usual":          {"nameserver 192.0.2.53\n", "nameserver 192.0.2.54\n", "192.0.2.53"},
+		"mixed":          {local + "nameserver 192.0.2.53\n", "nameserver 192.0.2.54\n", "127.0.0.53 ::1 192.0.2.53"},
+		"local resolver": {local, "nameserver 192.0.2.54\n", "192.0.2.54"},
+		"unknown":        {local, "", "127.0.0.53 ::1"},
+		"none":           {"", "nameserver 192.0.2.54\n", ""},
+	} {
+		root := t.TempDir()
+		write := func(path, text string) string {
+			path = filepath.Join(root, path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		files := resolvConfs{machine: write("etc/resolv.conf", c.machine), behind: filepath.Join(root, "run/resolv.conf")}
+		if c.behind != "" {
+			write("run/resolv.conf", c.behind)
+		}
+		got, err := files.read()
+		if err != nil || strings.Join(got.Servers, " ") != c.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }
 

@@ -19,7 +19,8 @@ type Settings struct {
 	// one: cluster.local is usual.
 	ClusterDNS    []string
 	ClusterDomain string
-	// ResolvConf is the machine's own; default /etc/resolv.conf.
+	// ResolvConf is the machine's own; default /etc/resolv.conf, or what is behind
+	// it if that is a resolver on loopback.
 	ResolvConf string
 	// PodLogs is the folder of the containers' output; default /var/log/pods.
 	PodLogs string
@@ -69,9 +70,6 @@ func (o *Options) complete() error {
 	}
 	if o.Settings.Hostname == "" {
 		o.Settings.Hostname = o.Settings.NodeName
-	}
-	if o.Settings.ResolvConf == "" {
-		o.Settings.ResolvConf = "/etc/resolv.conf"
 	}
 	if o.Settings.PodLogs == "" {
 		o.Settings.PodLogs = filepath.FromSlash("/var/log/pods")

@@ -19,6 +19,8 @@ import (
 type process struct {
 	name  string // of its folder of logs
 	flags []string
+	// nice is how much it stands back for others, as nice(1) counts.
+	nice int
 	// patience is how long it may take to stop.
 	patience time.Duration
 }
@@ -36,7 +38,11 @@ func shardProcesses() []process {
 			fmt.Printf("%s does not run: this machine lacks %s\n", s.name, lacks)
 			continue
 		}
-		all = append(all, process{s.name, []string{"-shard", s.name}, stopBeforeDeadline * 3 / 4})
+		p := process{name: s.name, flags: []string{"-shard", s.name}, nice: 10, patience: stopBeforeDeadline * 3 / 4}
+		if s.timed {
+			p.nice = 0
+		}
+		all = append(all, p)
 	}
 	return all
 }
@@ -46,7 +52,7 @@ func partProcesses(s shard, kubeconfig string) []process {
 	var all []process
 	for i := range s.parts {
 		flags := []string{"-shard", s.name, "-part", strconv.Itoa(i), "-kubeconfig", kubeconfig}
-		all = append(all, process{"part-" + strconv.Itoa(i), flags, stopBeforeDeadline / 4})
+		all = append(all, process{name: "part-" + strconv.Itoa(i), flags: flags, patience: stopBeforeDeadline / 4})
 	}
 	return all
 }
@@ -103,8 +109,8 @@ func (p process) run(ctx context.Context, dir string) outcome {
 	if o.err = os.Mkdir(dir, 0o755); o.err != nil {
 		return o
 	}
-	args := slices.Concat(os.Args[1:], p.flags, []string{"-artifacts", dir, "-test.run", "^TestConformance$"})
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	args := slices.Concat([]string{"-n", strconv.Itoa(p.nice), os.Args[0]}, os.Args[1:], p.flags, []string{"-artifacts", dir, "-test.run", "^TestConformance$"})
+	cmd := exec.CommandContext(ctx, "nice", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = p.patience
 	o.output, o.err = cmd.CombinedOutput()

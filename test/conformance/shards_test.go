@@ -9,6 +9,8 @@ type shard struct {
 	focus string
 	// real: on this machine as the only node, with containers that run.
 	real bool
+	// timed: containers are given seconds to answer, so that all else stands back.
+	timed bool
 	// parts is in how many processes the specs run, against one cluster, when
 	// they bear company; 0 is one.
 	parts int
@@ -22,7 +24,7 @@ var shards = []shard{
 	{name: "preemption", focus: `^scheduling/preemption\.go`},
 	{name: "priorities", focus: `^scheduling/priorities\.go`},
 	// These mostly wait, for minutes, so that many fit beside each other.
-	{name: "probes", real: true, parts: 16, focus: `^common/node/container_probe\.go`},
+	{name: "probes", real: true, timed: true, parts: 16, focus: `^common/node/container_probe\.go`},
 	{name: "slow", real: true, parts: 10, focus: `^common/.*\[Slow\]`},
 	{name: "containers", real: true, parts: 6, focus: `^(common/(node|storage)/|node/pods\.go)`},
 }
@@ -44,9 +46,8 @@ var lasting = []struct {
 	seconds float64
 }{
 	{`\[Slow\]`, 310},
-	{`Probing .*should have monotonically increasing restart count`, 300},
-	{`Probing .*should \*not\* be restarted`, 250},
-	{`Probing `, 45},
+	{`Probing .*(should have monotonically increasing|should \*not\* be restarted)`, 250},
+	{`Probing `, 50},
 }
 
 // seconds estimates how long a spec takes.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,9 +33,6 @@ func (c *Containerd) Destroy(ctx context.Context) error {
 	errs := []error{c.removePods(ctx), c.Stop()}
 	errs = append(errs, killChildren(l.isShim), endAll(l.isShim))
 	dirs := []string{filepath.Dir(l.root), l.runtime}
-	for _, dir := range dirs {
-		errs = append(errs, unmountBelow(dir))
-	}
 	errs = append(errs, c.removeNetwork(ctx))
 	if c.config.CNIConfDir == "" {
 		dirs = append(dirs, filepath.Dir(l.cniData))
@@ -43,7 +41,7 @@ func (c *Containerd) Destroy(ctx context.Context) error {
 		dirs = append(dirs, results...)
 	}
 	for _, dir := range dirs {
-		errs = append(errs, os.RemoveAll(dir))
+		errs = append(errs, removeUnmounted(dir))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove containerd of %s: %w", c.config.Dir, err)
@@ -111,6 +109,30 @@ func killChildren(match func(args []string) bool) error {
 		}
 	}
 	return nil
+}
+
+// removeUnmounted removes a folder once nothing is mounted in it any more: what a
+// mount leads to is not ours to remove.
+func removeUnmounted(dir string) error {
+	// Mounts are listed by the path that has no symlinks.
+	dir, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := unmountBelow(dir); err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	if left := mountsBelow(string(mounts), dir); len(left) > 0 {
+		return fmt.Errorf("remove %s: something is still mounted at %s", dir, left[0])
+	}
+	return os.RemoveAll(dir)
 }
 
 // unmountBelow detaches every mount in a folder, the last first.

@@ -40,7 +40,14 @@ func startRealNode(t *testing.T, dir string) string {
 	// Shards run at once on one machine: each has a range of addresses of its own.
 	number := slices.IndexFunc(shards, func(s shard) bool { return s.name == *only })
 	cidr := fmt.Sprintf("10.%d.0.0/16", *addresses+1+number)
-	return startGarrison(t, dir, data, "--cluster-cidr", cidr, "--agent-port", "0", "--node-name", "real", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs"))
+	return startGarrison(t, dir, data,
+		"--cluster-cidr", cidr,
+		"--agent-port", "0",
+		"--node-name", "real",
+		"--eviction-hard", "memory.available<50Mi",
+		"--pod-logs-dir", filepath.Join(dir, "pod-logs"),
+		// No registry gives an image back that a full disk has cost.
+		"--image-gc-high-threshold", "100")
 }
 
 // startGarrison starts a garrison with an empty data directory. The test's end

@@ -3,6 +3,7 @@ package defaults
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +16,8 @@ func Register(scheme *runtime.Scheme) error {
 	registerCore(scheme)
 	registerWorkloads(scheme)
 
+	register(scheme, EndpointSlice)
+	register(scheme, func(l *discoveryv1.EndpointSliceList) { each(l.Items, EndpointSlice) })
 	register(scheme, TokenRequest)
 	register(scheme, PriorityClass)
 	register(scheme, func(l *schedulingv1.PriorityClassList) { each(l.Items, PriorityClass) })
@@ -28,6 +31,8 @@ func Register(scheme *runtime.Scheme) error {
 func registerCore(scheme *runtime.Scheme) {
 	register(scheme, ConfigMap)
 	register(scheme, func(l *corev1.ConfigMapList) { each(l.Items, ConfigMap) })
+	register(scheme, Endpoints)
+	register(scheme, func(l *corev1.EndpointsList) { each(l.Items, Endpoints) })
 	register(scheme, LimitRange)
 	register(scheme, func(l *corev1.LimitRangeList) { each(l.Items, LimitRange) })
 	register(scheme, Namespace)

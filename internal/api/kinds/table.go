@@ -4,6 +4,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -18,6 +19,7 @@ var (
 	coreV1         = corev1.SchemeGroupVersion
 	appsV1         = appsv1.SchemeGroupVersion
 	coordinationV1 = coordinationv1.SchemeGroupVersion
+	discoveryV1    = discoveryv1.SchemeGroupVersion
 	networkingV1   = networkingv1.SchemeGroupVersion
 	nodeV1         = nodev1.SchemeGroupVersion
 	policyV1       = policyv1.SchemeGroupVersion
@@ -41,6 +43,8 @@ func table() []entry {
 		secrets(),
 		serviceAccounts(),
 		services(),
+		endpoints(),
+		endpointSlices(),
 		limitRanges(),
 		resourceQuotas(),
 		persistentVolumes(),

@@ -55,7 +55,7 @@ test: setup ## Run every test, with the race detector
 conformance: setup build ## Run Kubernetes' own specs, on simulated nodes and on this machine
 	$(GO) build -o bin/images ./test/images
 	cd test/conformance && \
-		CGO_ENABLED=0 $(GO) build -p $(JOBS) -trimpath -ldflags '-s -w' -o ../../bin/ k8s.io/kubernetes/test/images/agnhost ./shell && \
+		CGO_ENABLED=0 $(GO) build -p $(JOBS) -trimpath -ldflags '-s -w' -o ../../bin/ k8s.io/kubernetes/test/images/agnhost k8s.io/kubernetes/test/images/nonewprivs ./shell && \
 		$(GO) test -c -p $(JOBS) -o ../../bin/conformance.test . && \
 		../../bin/conformance.test -test.timeout 20m
 

@@ -44,6 +44,7 @@ func startRealNode(t *testing.T, dir string) string {
 		"--cluster-cidr", cidr,
 		"--agent-port", "0",
 		"--node-name", "real",
+		"--runtime-handlers", "test-handler="+programPath("runc"),
 		"--eviction-hard", "memory.available<50Mi",
 		"--pod-logs-dir", filepath.Join(dir, "pod-logs"),
 		// No registry gives an image back that a full disk has cost.

@@ -88,10 +88,19 @@ func lacking() string {
 		return "root's rights"
 	}
 	for _, program := range []string{"containerd", "runc", "iptables", "busybox"} {
-		_, found := exec.LookPath(program)
-		_, beside := os.Stat(filepath.Join("/usr/sbin", program))
-		if found != nil && beside != nil {
+		if programPath(program) == "" {
 			return program
+		}
+	}
+	return ""
+}
+
+// programPath finds a program on the PATH, or where it often lacks administrators'
+// programs; empty if it is not there.
+func programPath(name string) string {
+	for _, file := range []string{name, filepath.Join("/usr/sbin", name)} {
+		if path, err := exec.LookPath(file); err == nil {
+			return path
 		}
 	}
 	return ""

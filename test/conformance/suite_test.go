@@ -16,6 +16,8 @@ import (
 	"k8s.io/component-base/logs"
 	"k8s.io/kubernetes/test/e2e/framework"
 	"k8s.io/kubernetes/test/e2e/framework/config"
+	"k8s.io/kubernetes/test/e2e/framework/testfiles"
+	testfixtures "k8s.io/kubernetes/test/fixtures"
 
 	// The set-up of upstream's suite, and the specs.
 	_ "k8s.io/kubernetes/test/e2e"
@@ -34,6 +36,7 @@ var (
 	binary     = flag.String("garrison", "../../bin/garrison", "the garrison to start when -kubeconfig is not given")
 	imageMaker = flag.String("images", "../../bin/images", "the program of test/images, which makes the images of the shards with real containers")
 	agnhost    = flag.String("agnhost", "../../bin/agnhost", "upstream's test program, for these images")
+	nonewprivs = flag.String("nonewprivs", "../../bin/nonewprivs", "upstream's test program that tells who it runs as, for these images")
 	shell      = flag.String("shell", "../../bin/shell", "the shell of this folder, for these images")
 	simulated  = flag.Int("simulated-nodes", 3, "how many nodes the garrison simulates")
 	only       = flag.String("shard", "", "run the specs of this shard only (default all shards, each in a process and against a garrison of its own)")
@@ -53,7 +56,13 @@ func TestMain(m *testing.M) {
 	set("node-schedulable-timeout", "2m")
 	// Not the cluster that $KUBECONFIG names: the specs change nodes at will.
 	set("kubeconfig", "")
+	// Specs run the kubectl that is part of the garrison.
+	set("kubectl-path", absolute("testdata/kubectl"))
 	flag.Parse()
+	if err := os.Setenv("GARRISON", absolute(*binary)); err != nil {
+		panic(err)
+	}
+	testfiles.AddFileSource(testfixtures.GetTestFixturesFS())
 	code := m.Run()
 	passed, failed := summary(results)
 	fmt.Printf("%d passed, %d failed\n", passed, failed)
@@ -64,6 +73,14 @@ func set(name, value string) {
 	if err := flag.Set(name, value); err != nil {
 		panic(err)
 	}
+}
+
+func absolute(path string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		panic(err)
+	}
+	return path
 }
 
 func TestConformance(t *testing.T) {

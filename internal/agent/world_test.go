@@ -231,28 +231,35 @@ type volumes struct {
 	mu   sync.Mutex
 	up   map[types.UID]bool
 	fail error
-	// stuck keeps them from being torn down; broken has setting up panic.
-	stuck, broken bool
+	// stuck keeps them from being torn down; broken has setting up panic, and hung
+	// has it take for ever.
+	stuck, broken, hung bool
 }
 
-func (v *volumes) SetUp(_ context.Context, pod *corev1.Pod) (time.Time, error) {
+func (v *volumes) SetUp(ctx context.Context, pod *corev1.Pod) (time.Time, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.fail == nil {
 		v.w.note("volumes: set up %s", pod.Name)
 	}
 	v.up[pod.UID] = true
+	if v.hung {
+		v.mu.Unlock()
+		<-ctx.Done()
+		v.mu.Lock()
+		return time.Time{}, ctx.Err()
+	}
 	if v.broken {
 		panic("index out of range")
 	}
 	return time.Time{}, v.fail
 }
 
-// behave has them work, fail, be stuck or break.
+// behave has them work, fail, be stuck, hang or break.
 func (v *volumes) behave(how string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fail, v.stuck, v.broken = nil, how == "stuck", how == "break"
+	v.fail, v.stuck, v.broken, v.hung = nil, how == "stuck", how == "break", how == "hang"
 	if how == "fail" {
 		v.fail = errors.New(`MountVolume.SetUp failed for volume "config" : configmap "none" not found`)
 	}

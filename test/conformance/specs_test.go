@@ -86,14 +86,20 @@ func deal(specs []spec, parts int) [][]spec {
 	return dealt
 }
 
-// printLeftOut lists the specs that are left out, and why.
-func printLeftOut(d division) {
+// print lists the specs that are left out, and why.
+func (d division) print() {
+	run, left := 0, 0
+	for _, specs := range d.runs {
+		run += len(specs)
+	}
 	for i, specs := range d.leftOut {
+		left += len(specs)
 		fmt.Printf("left out because %s:\n", leftOut[i].why)
 		for _, s := range specs {
 			fmt.Printf("LEFT OUT           %s\n", s.text())
 		}
 	}
+	fmt.Printf("%d specs are left out, and %d run\n", left, run)
 }
 
 // exactly is the pattern that ginkgo finds these specs by, and no others.

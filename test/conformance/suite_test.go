@@ -89,7 +89,7 @@ func TestConformance(t *testing.T) {
 		runSpecs(t, dir)
 	} else {
 		fmt.Printf("%d shards run at once, with logs in %s\n", len(shards), dir)
-		printLeftOut(divide(allSpecs(), shards, leftOut))
+		divide(allSpecs(), shards, leftOut).print()
 		runProcesses(t, dir, shardProcesses())
 	}
 	if passed, failed := summary(results); passed == 0 || failed > 0 {

@@ -181,7 +181,7 @@ func (f *agentFlags) check() error {
 		return usagef("--node-name: %q cannot be the name of a node: %s", f.nodeName, strings.Join(validation.IsDNS1123Subdomain(f.nodeName), "; "))
 	}
 	for _, ip := range f.nodeIPs {
-		if ip.IsUnspecified() || ip.IsMulticast() {
+		if !ip.IsGlobalUnicast() {
 			return usagef("--node-ip: others cannot reach this machine at %v", ip)
 		}
 	}
@@ -208,16 +208,16 @@ func (f *agentFlags) settings() (node.Settings, error) {
 		return s, usagef("--register-with-taints: %w", err)
 	}
 	for _, list := range []struct {
-		flag   string
-		values map[string]string
-		to     *corev1.ResourceList
-		known  func(string) bool
+		flag    string
+		values  map[string]string
+		to      *corev1.ResourceList
+		problem func(name string) error
 	}{
-		{"extended-resources", f.extendedResources, &s.ExtendedResources, isExtended},
-		{"system-reserved", f.systemReserved, &s.SystemReserved, isReservable},
-		{"kube-reserved", f.kubeReserved, &s.KubeReserved, isReservable},
+		{"extended-resources", f.extendedResources, &s.ExtendedResources, checkExtended},
+		{"system-reserved", f.systemReserved, &s.SystemReserved, checkReservable},
+		{"kube-reserved", f.kubeReserved, &s.KubeReserved, checkReservable},
 	} {
-		if *list.to, err = parseResources(list.values, list.known); err != nil {
+		if *list.to, err = parseResources(list.values, list.problem); err != nil {
 			return s, usagef("--%s: %w", list.flag, err)
 		}
 	}
@@ -282,14 +282,14 @@ func parseTaints(given []string) ([]corev1.Taint, error) {
 	return taints, nil
 }
 
-func parseResources(given map[string]string, known func(string) bool) (corev1.ResourceList, error) {
+func parseResources(given map[string]string, problem func(name string) error) (corev1.ResourceList, error) {
 	list := corev1.ResourceList{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if err := problem(name); err != nil {
+			return nil, err
+		}
 		quantity, err := resource.ParseQuantity(given[name])
-		switch {
-		case !known(name):
-			return nil, fmt.Errorf("%q is not a resource that can be given here", name)
-		case err != nil || quantity.Sign() < 0:
+		if err != nil || quantity.Sign() < 0 {
 			return nil, fmt.Errorf("%s: %q is not a quantity", name, given[name])
 		}
 		list[corev1.ResourceName(name)] = quantity
@@ -297,13 +297,20 @@ func parseResources(given map[string]string, known func(string) bool) (corev1.Re
 	return list, nil
 }
 
-// isReservable tells whether a resource can be kept back from pods.
-func isReservable(name string) bool {
-	return slices.Contains([]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}, corev1.ResourceName(name))
+// checkReservable wants a resource that can be kept back from pods.
+func checkReservable(name string) error {
+	switch corev1.ResourceName(name) {
+	case corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		return nil
+	}
+	return fmt.Errorf("%q is not one of cpu, memory, ephemeral-storage", name)
 }
 
-// isExtended tells whether a resource is one that Kubernetes knows nothing of.
-func isExtended(name string) bool {
+// checkExtended wants a resource that Kubernetes knows nothing of.
+func checkExtended(name string) error {
 	domain, _, found := strings.Cut(name, "/")
-	return found && !within(domain, "kubernetes.io") && len(validation.IsQualifiedName(name)) == 0
+	if !found || within(domain, "kubernetes.io") || len(validation.IsQualifiedName(name)) > 0 {
+		return fmt.Errorf("%q is not the name of an extended resource, such as example.com/gpu, in a domain other than kubernetes.io", name)
+	}
+	return nil
 }

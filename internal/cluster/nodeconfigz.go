@@ -1,20 +1,43 @@
 package cluster
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/utils/ptr"
 
 	"github.com/garrison-project/garrison/internal/agent/node"
 )
 
-// kubeletConfiguration is the configuration of the agent in the terms of kubelets, as
-// far as it has a say in what they say. Fields that are empty are not decided here.
+// configuration is that of the agent in the terms of kubelets, without what they
+// decide and it does not.
+func (a *nodeAgent) configuration() (map[string]any, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a.kubeletConfiguration())
+	if err != nil {
+		return nil, fmt.Errorf("show the agent's configuration: %w", err)
+	}
+	return decided(fields), nil
+}
+
+// decided leaves out durations that are not set, which have no other way to be left
+// out, and what is empty then.
+func decided(fields map[string]any) map[string]any {
+	for name, value := range fields {
+		inner, nested := value.(map[string]any)
+		if nested && len(decided(inner)) == 0 || value == "0s" {
+			delete(fields, name)
+		}
+	}
+	return fields
+}
+
+// kubeletConfiguration has what the flags of the agent say.
 func (a *nodeAgent) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	cfg, settings := a.cfg, a.cfg.Node
 	lease := settings.LeaseDuration
@@ -22,14 +45,17 @@ func (a *nodeAgent) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 		lease = node.DefaultLeaseDuration
 	}
 	return &kubeletconfig.KubeletConfiguration{
-		TypeMeta:                    metav1.TypeMeta{Kind: "KubeletConfiguration", APIVersion: kubeletconfig.SchemeGroupVersion.String()},
-		StaticPodPath:               cfg.ManifestFolder,
-		PodLogsDir:                  cfg.PodLogs,
-		Address:                     cfg.BindAddress,
-		Port:                        int32(settings.Port),
-		HealthzBindAddress:          cfg.HealthzAddress,
-		HealthzPort:                 ptr.To(int32(cfg.HealthzPort)),
-		Authentication:              kubeletconfig.KubeletAuthentication{Anonymous: kubeletconfig.KubeletAnonymousAuthentication{Enabled: ptr.To(false)}, Webhook: kubeletconfig.KubeletWebhookAuthentication{Enabled: ptr.To(true)}},
+		TypeMeta:           metav1.TypeMeta{Kind: "KubeletConfiguration", APIVersion: kubeletconfig.SchemeGroupVersion.String()},
+		StaticPodPath:      cfg.ManifestFolder,
+		PodLogsDir:         cfg.PodLogs,
+		Address:            cfg.BindAddress,
+		Port:               int32(settings.Port),
+		HealthzBindAddress: cfg.HealthzAddress,
+		HealthzPort:        ptr.To(int32(cfg.HealthzPort)),
+		Authentication: kubeletconfig.KubeletAuthentication{
+			Anonymous: kubeletconfig.KubeletAnonymousAuthentication{Enabled: ptr.To(false)},
+			Webhook:   kubeletconfig.KubeletWebhookAuthentication{Enabled: ptr.To(true)},
+		},
 		Authorization:               kubeletconfig.KubeletAuthorization{Mode: kubeletconfig.KubeletAuthorizationModeWebhook},
 		ClusterDomain:               cfg.ClusterDomain,
 		ClusterDNS:                  cfg.ClusterDNS,

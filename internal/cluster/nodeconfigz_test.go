@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +31,13 @@ func TestKubeletConfiguration(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.EvictionHard); diff != "" {
 		t.Errorf("thresholds (-want +got):\n%s", diff)
+	}
+	shown, err := a.configuration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(shown); strings.Contains(text, "0s") || !strings.Contains(text, "anonymous:map[enabled:false]") || !strings.Contains(text, "mode:Webhook") {
+		t.Errorf("it shows %s", text)
 	}
 	if diff := cmp.Diff(map[string]string{"cpu": "200m"}, got.SystemReserved); diff != "" {
 		t.Errorf("reserved (-want +got):\n%s", diff)

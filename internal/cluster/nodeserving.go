@@ -61,6 +61,10 @@ func (a *nodeAgent) listen(ctx context.Context) error {
 // serve makes the parts that serve logs, streams and figures of the pods that loop
 // runs, and tell whether it is well.
 func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager, prober *probe.Prober) ([]part, error) {
+	configuration, err := a.configuration()
+	if err != nil {
+		return nil, err
+	}
 	server, err := serving.New(serving.Options{
 		NodeName:        a.cfg.Node.Name,
 		Certificate:     a.papers.certificate,
@@ -74,7 +78,7 @@ func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager, prober *pr
 		ImageDir:        a.cfg.Node.ImageDir,
 		Metrics:         loop.Metrics(),
 		Probes:          prober.Metrics(),
-		Configuration:   a.kubeletConfiguration(),
+		Configuration:   configuration,
 		Checks: []healthz.HealthChecker{
 			healthz.NamedCheck("syncloop", func(*http.Request) error { return loop.CheckSync() }),
 			healthz.NamedCheck("runtime", func(*http.Request) error { return loop.CheckRuntime() }),

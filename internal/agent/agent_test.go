@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -146,13 +145,8 @@ func (w *world) changes() map[string]func(*testing.T, *datadriven.TestData) {
 // happenings are what befalls a machine.
 func (w *world) happenings() map[string]func(*testing.T, *datadriven.TestData) {
 	return map[string]func(*testing.T, *datadriven.TestData){
-		"images": func(_ *testing.T, d *datadriven.TestData) { // hidden or shown
-			w.finding = nil
-			if arg(d, 0) == "hidden" {
-				w.finding = func(context.Context) error { return errors.New("no answer") }
-			}
-		},
-		"image": func(_ *testing.T, d *datadriven.TestData) { w.runtime.AddImage(arg(d, 0)) },
+		"images": func(_ *testing.T, d *datadriven.TestData) { w.hidden.Store(arg(d, 0) == "hidden") },
+		"image":  func(_ *testing.T, d *datadriven.TestData) { w.runtime.AddImage(arg(d, 0)) },
 		"import": func(_ *testing.T, d *datadriven.TestData) {
 			w.runtime.AddImage(arg(d, 0))
 			w.agent.ImagesChanged()

@@ -44,6 +44,8 @@ type world struct {
 	podLogs          string
 	// nodeGone: the Node has been deleted.
 	nodeGone atomic.Bool
+	// hidden: the runtime does not tell which images there are.
+	hidden atomic.Bool
 	// unseen is the pod whose containers the runtime cannot inspect.
 	unseen atomic.Value
 
@@ -154,6 +156,9 @@ func (r troubled) Look(ctx context.Context) ([]agent.Holding, error) {
 }
 
 func (r troubled) ImageID(ctx context.Context, image string) (string, error) {
+	if r.w.hidden.Load() {
+		return "", errors.New("no answer")
+	}
 	if r.w.finding != nil {
 		if err := r.w.finding(ctx); err != nil {
 			return "", err

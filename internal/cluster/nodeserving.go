@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/rest"
+	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
 	"github.com/garrison-project/garrison/internal/agent"
@@ -76,7 +77,7 @@ func (a *nodeAgent) serve(loop *agent.Agent, volumes *volume.Manager, prober *pr
 		Volumes:         volumes,
 		StorageDir:      a.cfg.Node.StorageDir,
 		ImageDir:        a.cfg.Node.ImageDir,
-		Metrics:         loop.Metrics(),
+		Metrics:         []metrics.Gatherer{loop.Metrics(), a.runtime.Metrics()},
 		Probes:          prober.Metrics(),
 		Configuration:   configuration,
 		Checks: []healthz.HealthChecker{

@@ -48,6 +48,7 @@ type Options struct {
 type Runtime struct {
 	options    Options
 	connection *grpc.ClientConn
+	operations *operations
 	runtime    runtimeapi.RuntimeServiceClient
 	images     runtimeapi.ImageServiceClient
 	cgroups    cgroups
@@ -75,11 +76,12 @@ func New(options Options) (*Runtime, error) {
 	if !strings.Contains(endpoint, "://") {
 		endpoint = "unix://" + endpoint
 	}
+	operations := newOperations()
 	connection, err := grpc.NewClient(endpoint,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithAuthority("localhost"),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithUnaryInterceptor(limitCall),
+		grpc.WithChainUnaryInterceptor(operations.count, limitCall),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		// A runtime that restarts is back in a second.
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -94,6 +96,7 @@ func New(options Options) (*Runtime, error) {
 	return &Runtime{
 		options:       options,
 		connection:    connection,
+		operations:    operations,
 		runtime:       runtimeapi.NewRuntimeServiceClient(connection),
 		images:        runtimeapi.NewImageServiceClient(connection),
 		cgroups:       groups,

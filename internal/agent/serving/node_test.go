@@ -72,7 +72,7 @@ func startNode(t *testing.T) *node {
 		Volumes:         volumes{n},
 		StorageDir:      "/",
 		ImageDir:        "/",
-		Metrics:         ownMetrics(),
+		Metrics:         []metrics.Gatherer{ownMetrics()},
 		Probes: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "probes of the node")
 		}),

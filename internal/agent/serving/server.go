@@ -65,9 +65,9 @@ type Options struct {
 	Volumes Volumes
 	// StorageDir lies in the file system of pods' files, ImageDir in that of images.
 	StorageDir, ImageDir string
-	// Metrics are the agent's own numbers, Probes serves those of its probes. Both
-	// may be nil.
-	Metrics metrics.Gatherer
+	// Metrics are the agent's own numbers, Probes serves those of its probes. There
+	// may be none.
+	Metrics []metrics.Gatherer
 	Probes  http.Handler
 	// Configuration is shown to who asks how the agent is set up; it may be nil.
 	Configuration any
@@ -139,8 +139,8 @@ func (s *Server) routes() http.Handler {
 // metrics serves the numbers of the process, and the agent's among them.
 func (s *Server) metrics() http.Handler {
 	all := prometheus.Gatherers{legacyregistry.DefaultGatherer}
-	if s.Metrics != nil {
-		all = append(all, s.Metrics)
+	for _, m := range s.Metrics {
+		all = append(all, m)
 	}
 	return metrics.HandlerFor(all, metrics.HandlerOpts{ErrorHandling: metrics.ContinueOnError})
 }

@@ -29,7 +29,7 @@ var shards = []shard{
 	// These mostly wait, for minutes, so that many fit beside each other.
 	{name: "probes", real: true, timed: true, parts: 16, focus: `^common/node/container_probe\.go`},
 	{name: "slow", real: true, parts: 10, focus: `^common/.*\[Slow\]`},
-	{name: "containers", real: true, parts: 6, focus: `^(common/(node|storage)|node)/`},
+	{name: "containers", real: true, parts: 8, focus: `^(common/(node|storage)|node)/`},
 }
 
 // leftOut are the covered specs that cannot run, and why.
@@ -66,7 +66,7 @@ var lasting = []struct {
 	{`Probing .*(should have monotonically increasing|should \*not\* be restarted)`, 250},
 	{`Probing `, 50},
 	{`issue 500 podspec updates`, 260},
-	{`should report node status infrequently`, 80},
+	{`should report node status infrequently|Liveness liveness pods|never report (success|container start)`, 70},
 }
 
 // seconds estimates how long a spec takes.

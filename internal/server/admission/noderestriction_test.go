@@ -129,17 +129,18 @@ func TestNodesChangeThemselves(t *testing.T) {
 	}
 	label := func(key string) func(*corev1.Node) { return func(n *corev1.Node) { n.Labels[key] = "x" } }
 	testRestriction(t, map[string]restrictionTest{
-		"itself":                     {node(admission.Create, newNode("a", none), nil), ""},
-		"another node":               {node(admission.Create, newNode("b", none), nil), `nodes "b" is forbidden: node "a" is not allowed to modify node "b"`},
-		"itself with its labels":     {node(admission.Create, newNode("a", label("node.kubernetes.io/x")), nil), ""},
-		"itself with a user's label": {node(admission.Create, newNode("a", label("example.org/x")), nil), ""},
-		"itself with a role":         {node(admission.Create, newNode("a", label("node-role.kubernetes.io/x")), nil), `nodes "a" is forbidden: node "a" is not allowed to set the following labels: node-role.kubernetes.io/x`},
-		"itself with a restriction":  {update(label("node-restriction.kubernetes.io/x")), `nodes "a" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/x`},
-		"itself under a restriction": {update(label("x.node-restriction.kubernetes.io/y")), `nodes "a" is forbidden: is not allowed to modify labels: x.node-restriction.kubernetes.io/y`},
-		"itself with taints, first":  {node(admission.Create, newNode("a", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), nil), ""},
-		"itself with taints, later":  {update(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify taints`},
-		"itself with an owner":       {update(func(n *corev1.Node) { n.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify ownerReferences`},
-		"itself unschedulable":       {update(func(n *corev1.Node) { n.Spec.Unschedulable = true }), ""},
+		"itself":                       {node(admission.Create, newNode("a", none), nil), ""},
+		"another node":                 {node(admission.Create, newNode("b", none), nil), `nodes "b" is forbidden: node "a" is not allowed to modify node "b"`},
+		"itself with its labels":       {node(admission.Create, newNode("a", label("node.kubernetes.io/x")), nil), ""},
+		"itself with a user's label":   {node(admission.Create, newNode("a", label("example.org/x")), nil), ""},
+		"itself with a role":           {node(admission.Create, newNode("a", label("node-role.kubernetes.io/x")), nil), `nodes "a" is forbidden: node "a" is not allowed to set the following labels: node-role.kubernetes.io/x`},
+		"itself with a restriction":    {update(label("node-restriction.kubernetes.io/x")), `nodes "a" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/x`},
+		"itself under a restriction":   {update(label("x.node-restriction.kubernetes.io/y")), `nodes "a" is forbidden: is not allowed to modify labels: x.node-restriction.kubernetes.io/y`},
+		"itself without a restriction": {node(admission.Update, newNode("a", none), newNode("a", label("node-restriction.kubernetes.io/x"))), `nodes "a" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/x`},
+		"itself with taints, first":    {node(admission.Create, newNode("a", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), nil), ""},
+		"itself with taints, later":    {update(func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify taints`},
+		"itself with an owner":         {update(func(n *corev1.Node) { n.OwnerReferences = []metav1.OwnerReference{{Name: "x"}} }), `nodes "a" is forbidden: node "a" is not allowed to modify ownerReferences`},
+		"itself unschedulable":         {update(func(n *corev1.Node) { n.Spec.Unschedulable = true }), ""},
 	})
 }
 

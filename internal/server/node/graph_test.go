@@ -94,6 +94,25 @@ func TestGraphAgreesWithALookAtAllPods(t *testing.T) {
 	})
 }
 
+// Of a change of a pod the graph hears only what can change its needs.
+func TestWhatChangesNeeds(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*corev1.Pod)
+		same   bool
+	}{
+		"status":                {func(p *corev1.Pod) { p.Status.Phase, p.ResourceVersion = corev1.PodRunning, "2" }, true},
+		"binding":               {func(p *corev1.Pod) { p.Spec.NodeName = "b" }, false},
+		"another of its name":   {func(p *corev1.Pod) { p.UID = "2" }, false},
+		"a debugging container": {func(p *corev1.Pod) { p.Spec.EphemeralContainers = make([]corev1.EphemeralContainer, 1) }, false},
+	} {
+		changed := onA()
+		c.change(changed)
+		if got := sameNeeds(onA(), changed); got != c.same {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 // What a status update costs: with every pod of 5,000 reporting, nothing.
 func BenchmarkSet(b *testing.B) {
 	g := NewGraph()

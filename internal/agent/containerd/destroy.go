@@ -66,6 +66,9 @@ func (c *Containerd) removePods(ctx context.Context) error {
 	}
 	defer connection.Close()
 	client := runtimeapi.NewRuntimeServiceClient(connection)
+	if err := c.provideNetwork(ctx, client); err != nil {
+		return err
+	}
 	answer, err := client.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
 	if err != nil {
 		return fmt.Errorf("list pods: %w", err)

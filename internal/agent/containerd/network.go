@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
 	"github.com/garrison-project/garrison/internal/agent/iptables"
 )
 
@@ -100,6 +102,9 @@ func (p Programs) tables(r netip.Prefix) iptables.Tables {
 // has it, so it serves to tell them apart.
 func (c *Containerd) Bridge() string { return c.layout.bridge }
 
+// conflistName is the file of our pod network's configuration.
+const conflistName = "10-garrison.conflist"
+
 // networkLimit bounds what is done to the packet filter.
 const networkLimit = 30 * time.Second
 
@@ -132,8 +137,40 @@ func (c *Containerd) SetPodCIDRs(ranges []netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("configure the pod network: %w", err)
 	}
-	if err := writeFile(filepath.Join(c.layout.cniConf, "10-garrison.conflist"), content); err != nil {
+	if err := writeFile(filepath.Join(c.layout.cniConf, conflistName), content); err != nil {
 		return fmt.Errorf("configure the pod network: %w", err)
+	}
+	return nil
+}
+
+// provideNetwork lets containerd take down pods that it began to make before there
+// was a pod network: without any it refuses to. This one serves nothing else.
+func (c *Containerd) provideNetwork(ctx context.Context, client runtimeapi.RuntimeServiceClient) error {
+	if c.config.CNIConfDir != "" || networkReady(ctx, client) == nil {
+		return nil
+	}
+	content, err := json.Marshal(conflist{CNIVersion: "0.4.0", Name: c.layout.network, Plugins: []any{map[string]string{"type": "loopback"}}})
+	if err != nil {
+		return fmt.Errorf("configure a network to remove pods: %w", err)
+	}
+	if err := writeFile(filepath.Join(c.layout.cniConf, conflistName), content); err != nil {
+		return fmt.Errorf("configure a network to remove pods: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, networkLimit)
+	defer cancel()
+	return poll(ctx, func() error { return networkReady(ctx, client) })
+}
+
+// networkReady is nil if the runtime has a network.
+func networkReady(ctx context.Context, client runtimeapi.RuntimeServiceClient) error {
+	answer, err := client.Status(ctx, &runtimeapi.StatusRequest{})
+	if err != nil {
+		return fmt.Errorf("ask for the network: %w", err)
+	}
+	for _, condition := range answer.GetStatus().GetConditions() {
+		if condition.GetType() == runtimeapi.NetworkReady && !condition.GetStatus() {
+			return fmt.Errorf("the network is not ready: %s", condition.GetMessage())
+		}
 	}
 	return nil
 }

@@ -315,6 +315,25 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	}
 }
 
+// A pod that was begun before there was a network does not keep the rest from going.
+func TestDestroyWithoutNetwork(t *testing.T) {
+	config := containerdtest.NewConfig(t)
+	c, err := containerd.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newClient(t, c.Endpoint()).RunPodSandbox(t.Context(), &runtimeapi.PodSandboxConfig{
+		Metadata: &runtimeapi.PodSandboxMetadata{Name: "early", Namespace: "default", Uid: "early"},
+		Linux:    &runtimeapi.LinuxPodSandboxConfig{},
+	}, "")
+	if err == nil {
+		t.Fatal("a pod has a network that nobody configured")
+	}
+	if err := c.Destroy(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Some file systems cannot hold the upper half of an overlay.
 func TestNoOverlays(t *testing.T) {
 	config := containerdtest.NewConfig(t)

@@ -1,6 +1,7 @@
 // Package loop runs a Step function as a controller: it hands out keys to
 // workers, asks again at the time a step named, retries failed steps with
-// growing pauses, and survives a step that panics.
+// growing pauses, and survives a step that panics. Watch runs the informers that
+// wake it.
 //
 // What a step looks at and does is left to the package that owns it, and so is
 // deciding which event concerns which key.

@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/component-helpers/node/util"
 
 	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/containerd"
@@ -193,11 +192,7 @@ func (a *nodeAgent) awaitReady(ctx context.Context) error {
 			return false, a.parts.failure()
 		default:
 		}
-		current := a.record.Current()
-		if current == nil {
-			return false, nil
-		}
-		_, ready := util.GetNodeCondition(&current.Status, corev1.NodeReady)
+		ready := a.record.Readiness()
 		if ready == nil {
 			return false, nil
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/garrison-project/garrison/internal/agent/probe"
 	"github.com/garrison-project/garrison/internal/agent/static"
 	"github.com/garrison-project/garrison/internal/agent/volume"
+	"github.com/garrison-project/garrison/internal/loop"
 )
 
 // podInformer follows the pods of the node.
@@ -92,11 +93,16 @@ func (a *nodeAgent) podParts(ctx context.Context) ([]part, error) {
 		return nil, err
 	}
 	return append(served, []part{
-		{"pods of the node", pods.RunWithContext},
-		{"services", services.RunWithContext},
+		{"pods of the node", following(pods)},
+		{"services", following(services)},
 		{"prober", prober.Run},
 		{"agent", func(ctx context.Context) { a.runPods(ctx, loop) }},
 	}...), nil
+}
+
+// following is the work of a part that keeps an informer.
+func following(informer loop.Informer) func(context.Context) {
+	return func(ctx context.Context) { loop.Watch(ctx, informer) }
 }
 
 // runPods runs pods once the images are there that an archive has: a pod that

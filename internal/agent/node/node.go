@@ -126,9 +126,10 @@ type Node struct {
 	gauge    gauge
 	album    album
 
-	mu       sync.Mutex
-	pressure Pressure
-	short    []Signal
+	mu        sync.Mutex
+	pressure  Pressure
+	short     []Signal
+	readiness *corev1.NodeCondition
 }
 
 // The keys of the two things that are done again and again.
@@ -178,7 +179,7 @@ func New(options Options) (*Node, error) {
 func (n *Node) Run(ctx context.Context) {
 	n.tell(event{corev1.EventTypeNormal, "Starting", "Starting kubelet."})
 	var all sync.WaitGroup
-	all.Go(func() { n.informer.RunWithContext(ctx) })
+	all.Go(func() { loop.Watch(ctx, n.informer) })
 	all.Go(func() { n.keepLease(ctx) })
 	n.steps.Add(keyStatus)
 	n.steps.AddAt(keyImages, n.Clock.Now().Add(imagesInterval))

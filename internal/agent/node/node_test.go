@@ -267,15 +267,27 @@ func TestExistingNode(t *testing.T) {
 		Status: corev1.NodeStatus{
 			Capacity:   corev1.ResourceList{"example.com/dongle": resource.MustParse("1"), "hugepages-2Mi": resource.MustParse("4Mi")},
 			NodeInfo:   corev1.NodeSystemInfo{BootID: "boot-0"},
-			Conditions: []corev1.NodeCondition{{Type: "NetworkUnavailable", Status: corev1.ConditionFalse}, {Type: corev1.NodeReady, Status: corev1.ConditionUnknown}},
+			Conditions: []corev1.NodeCondition{{Type: "NetworkUnavailable", Status: corev1.ConditionFalse}, {Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
 			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.2"}},
 		},
 	}
 	inCluster(t, []runtime.Object{existing}, func(t *testing.T, o *outpost, api *fake.Clientset) {
-		_, stop := station(t, o, api, o.settings())
+		o.change(func(o *outpost) { o.down = errors.New("connection refused") })
+		n, stop := station(t, o, api, o.settings())
 		defer stop()
+		if ready := n.Readiness(); ready != nil {
+			t.Errorf("before anything was reported: %+v", ready)
+		}
+		settle(time.Second)
+		if ready := n.Readiness(); ready == nil || ready.Status != corev1.ConditionFalse {
+			t.Errorf("with the record of an earlier agent and without a runtime: %+v", ready)
+		}
+		o.change(func(o *outpost) { o.down = nil })
 		settle(time.Second)
 		node := get(t, api)
+		if ready := n.Readiness(); ready == nil || ready.Status != corev1.ConditionTrue {
+			t.Errorf("with a runtime: %+v", ready)
+		}
 		if node.Labels["zone"] != "a" || node.Labels["kubernetes.io/hostname"] != "post" || node.Labels["disk"] != "" || !node.Spec.Unschedulable || len(node.Spec.Taints) != 0 {
 			t.Errorf("labels %v, spec %+v", node.Labels, node.Spec)
 		}
@@ -285,7 +297,7 @@ func TestExistingNode(t *testing.T) {
 		if len(node.Status.Addresses) != 2 || node.Status.Addresses[0].Address != "192.0.2.7" || len(node.Status.Conditions) != 5 {
 			t.Errorf("addresses %v, conditions %v", node.Status.Addresses, node.Status.Conditions)
 		}
-		if told := o.told(); told != "Starting Rebooted NodeHasSufficientMemory NodeHasNoDiskPressure NodeHasSufficientPID NodeReady" {
+		if told := o.told(); told != "Starting Rebooted NodeHasSufficientMemory NodeHasNoDiskPressure NodeHasSufficientPID NodeNotReady NodeReady" {
 			t.Errorf("events: %s", told)
 		}
 	})

@@ -83,6 +83,7 @@ func (n *Node) stepStatus(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	n.reported = v.Now
+	n.setReadiness(&status)
 	for _, e := range told {
 		n.tell(e)
 	}
@@ -265,6 +266,22 @@ func timeless(status *corev1.NodeStatus) *corev1.NodeStatus {
 		bare.Conditions[i].LastHeartbeatTime = metav1.Time{}
 	}
 	return bare
+}
+
+// setReadiness keeps the condition Ready of a status that was written.
+func (n *Node) setReadiness(status *corev1.NodeStatus) {
+	_, ready := util.GetNodeCondition(status, corev1.NodeReady)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.readiness = ready
+}
+
+// Readiness is the condition Ready as this process has reported it, nil before. What
+// the Node says may be the report of an earlier one. It must not be changed.
+func (n *Node) Readiness() *corev1.NodeCondition {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.readiness
 }
 
 func isReady(status *corev1.NodeStatus) bool {

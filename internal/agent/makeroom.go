@@ -30,7 +30,7 @@ const (
 // occupants are the pods that take a part of the node.
 type occupants struct {
 	staying []occupant
-	// leaving are on their way out; forgotten too, and nobody asks for them any more.
+	// leaving are on their way out; forgotten too, and nobody else waits for their end.
 	leaving, forgotten []*place.Subject
 }
 
@@ -38,12 +38,14 @@ func (a *Agent) occupants(except *pod) occupants {
 	var all occupants
 	for _, p := range a.roster.list() {
 		p.mu.Lock()
-		subject, object, gone := p.subject, p.object, p.gone
+		subject, object := p.subject, p.object
+		// Of what has been reported to have ended, others believe that it takes nothing.
+		forgotten := p.gone || p.report != nil && p.report.status.Phase.Ended()
 		ending := p.failure != nil || object.DeletionTimestamp != nil
 		p.mu.Unlock()
 		switch {
 		case subject == nil || p == except:
-		case gone:
+		case forgotten:
 			former := *subject
 			former.Key.Name += "/" + string(p.uid) // another may have its name by now
 			all.forgotten = append(all.forgotten, &former)

@@ -71,6 +71,13 @@ type operation struct {
 	cancel context.CancelFunc
 }
 
+// waits tells whether it is not decided yet that the pod may start.
+func (p *pod) waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.admitted && p.failure == nil && !p.gone
+}
+
 // name is the pod's namespace and name.
 func (p *pod) name() types.NamespacedName {
 	object := p.current()

@@ -177,6 +177,7 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 		return nil
 	}
 	a.Prober.Forget(p.uid)
+	a.vacate(p)
 	if d.Done {
 		// First, as the other files are what an agent that starts anew goes by.
 		if err := a.removeLogs(p.current()); err != nil {
@@ -189,15 +190,29 @@ func (a *Agent) settle(ctx context.Context, p *pod, in podstep.Input, d podstep.
 	if a.Objects != nil {
 		a.Objects.Release(p.uid)
 	}
-	p.mu.Lock()
-	p.subject = nil
-	p.mu.Unlock()
 	if !d.Done {
 		return nil
 	}
 	p.settled = true
 	a.forget(p)
 	return nil
+}
+
+// vacate gives back what a pod took of the node, of which nothing runs any more, and
+// has those ask again who wait for it.
+func (a *Agent) vacate(p *pod) {
+	p.mu.Lock()
+	took := p.subject != nil
+	p.subject = nil
+	p.mu.Unlock()
+	if !took {
+		return
+	}
+	for _, other := range a.roster.list() {
+		if other.waits() {
+			a.Wake(other.uid)
+		}
+	}
 }
 
 // removeLogs removes the output of a pod's containers. Of one that is only known by

@@ -1,5 +1,7 @@
 package tables
 
+//lint:file-ignore SA1019 Endpoints are deprecated, but clients still keep them.
+
 import (
 	"fmt"
 	"net"

@@ -87,7 +87,7 @@ func (c *agentCommand) run(in *invocation) error {
 	defer stop()
 	hushAfter(ctx)
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		debug.SetGCPercent(agentGarbage)
 	}
 	return cluster.RunAgent(ctx, cfg, api, func(node, address string) {
 		fmt.Fprintf(in.streams.Out, "garrison agent is ready: node %s at %s\n", node, address)

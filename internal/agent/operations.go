@@ -134,7 +134,7 @@ func (a *Agent) createSandbox(ctx context.Context, t task) error {
 
 // startContainer gathers all that a container is started with, and starts it.
 func (a *Agent) startContainer(ctx context.Context, t task) error {
-	spec := containerNamed(t.pod, t.Container)
+	spec := ContainerNamed(t.pod, t.Container)
 	if spec == nil {
 		return fmt.Errorf("the pod has no container %q any more", t.Container)
 	}
@@ -238,7 +238,7 @@ func (a *Agent) hostIPs() []string {
 
 // runHook runs a lifecycle handler, a preStop one until its time is up.
 func (a *Agent) runHook(ctx context.Context, t task) error {
-	spec := containerNamed(t.pod, t.Container)
+	spec := ContainerNamed(t.pod, t.Container)
 	if spec == nil || spec.Lifecycle == nil {
 		return nil
 	}
@@ -258,8 +258,8 @@ func (a *Agent) runHook(ctx context.Context, t task) error {
 	return a.Hooks.Run(ctx, hook)
 }
 
-// containerNamed is the spec of a container of any kind, nil if there is none.
-func containerNamed(object *corev1.Pod, name string) *corev1.Container {
+// ContainerNamed is the spec of a container of any kind, nil if there is none.
+func ContainerNamed(object *corev1.Pod, name string) *corev1.Container {
 	for _, list := range [][]corev1.Container{object.Spec.InitContainers, object.Spec.Containers} {
 		for i := range list {
 			if list[i].Name == name {

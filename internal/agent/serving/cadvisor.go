@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
+	"github.com/garrison-project/garrison/internal/agent"
 	"github.com/garrison-project/garrison/internal/agent/machine"
 )
 
@@ -132,7 +133,7 @@ func (a *advisor) pod(ctx context.Context, out advice, p *statsapi.PodStats) err
 		out.who = []string{c.Name, group.Container(record.ID), record.Image, record.ID, p.PodRef.Namespace, p.PodRef.Name}
 		out.container(c)
 		if known {
-			out.spec(containerSpec(found.Object, c.Name))
+			out.spec(agent.ContainerNamed(found.Object, c.Name))
 		}
 	}
 	return nil

@@ -61,22 +61,4 @@ func newPodList() *corev1.PodList {
 }
 
 // hasContainer tells whether a pod has a container of a name.
-func hasContainer(pod *corev1.Pod, name string) bool { return containerSpec(pod, name) != nil }
-
-// containerSpec is what a pod says about a container, nil if it has none of the name.
-func containerSpec(pod *corev1.Pod, name string) *corev1.Container {
-	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range list {
-			if list[i].Name == name {
-				return &list[i]
-			}
-		}
-	}
-	for i := range pod.Spec.EphemeralContainers {
-		if pod.Spec.EphemeralContainers[i].Name == name {
-			common := corev1.Container(pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
-			return &common
-		}
-	}
-	return nil
-}
+func hasContainer(pod *corev1.Pod, name string) bool { return agent.ContainerNamed(pod, name) != nil }

@@ -48,7 +48,7 @@ func (s *Server) serveContainer(w http.ResponseWriter, r *http.Request, prepare 
 		return
 	}
 	name := r.PathValue("container")
-	spec := containerSpec(found.Object, name)
+	spec := agent.ContainerNamed(found.Object, name)
 	id := runningContainer(found, name)
 	if spec == nil || id == "" {
 		fail(w, http.StatusInternalServerError, fmt.Sprintf("container not found (%q)", name))

@@ -71,14 +71,14 @@ func newMachine(ctx context.Context, o options, server *process) (*machine, erro
 	kubeconfig := filepath.Join(server.dir, "node.kubeconfig")
 	for _, command := range [][]string{
 		{"go", "run", "./test/images", "-o", filepath.Join(images, "busybox.tar"), realImage},
-		{o.binary, "kubeconfig", "node", machineName, "--data-dir", server.dir, "--node-ip", "127.0.0.1", "-o", kubeconfig},
+		{o.binary, "kubeconfig", "node", machineName, "--data-dir", server.dir, "-o", kubeconfig},
 	} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%v: %w\n%s", command, err, out)
 		}
 	}
 	m := &machine{client: client, dir: dir, launch: func() (*process, error) {
-		return launch(o, dir, "agent", "--kubeconfig", kubeconfig, "--node-name", machineName, "--node-ip", "127.0.0.1",
+		return launch(o, dir, "agent", "--kubeconfig", kubeconfig, "--node-name", machineName,
 			"--agent-port", "0", "--eviction-hard", "memory.available<50Mi", "--pod-logs-dir", filepath.Join(dir, "pod-logs"))
 	}}
 	if m.process, err = m.launch(); err != nil {

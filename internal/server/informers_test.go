@@ -20,7 +20,8 @@ func TestInformerFollowsTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	pods := shared.Informers().Core().V1().Pods()
-	byImage := cache.Indexers{"image": func(obj any) ([]string, error) {
+	index, image := "image of "+ns, ns+"/after:1" // as an index is there once
+	byImage := cache.Indexers{index: func(obj any) ([]string, error) {
 		return []string{obj.(*corev1.Pod).Spec.Containers[0].Image}, nil
 	}}
 	if err := pods.Informer().AddIndexers(byImage); err != nil {
@@ -36,13 +37,13 @@ func TestInformerFollowsTheStore(t *testing.T) {
 	})
 
 	after := newPod(ns, "after")
-	after.Spec.Containers[0].Image = "example.org/after:1"
+	after.Spec.Containers[0].Image = image
 	created, err := shared.Writer().CreatePod(ctx, after)
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a pod created through the writer", func() bool {
-		found, err := pods.Informer().GetIndexer().ByIndex("image", "example.org/after:1")
+		found, err := pods.Informer().GetIndexer().ByIndex(index, image)
 		return err == nil && len(found) == 1 && found[0].(*corev1.Pod).ResourceVersion == created.ResourceVersion
 	})
 	patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)

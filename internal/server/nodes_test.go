@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -88,6 +89,15 @@ func TestNodeDoesItsWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		gone := context.WithoutCancel(ctx)
+		if err := errors.Join(
+			admin.CoreV1().Nodes().Delete(gone, "busy", metav1.DeleteOptions{}),
+			admin.CoordinationV1().Leases("kube-node-lease").Delete(gone, "busy", metav1.DeleteOptions{}),
+		); err != nil {
+			t.Error(err)
+		}
+	})
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "busy"}}
 	if _, err := own.CoordinationV1().Leases("kube-node-lease").Create(ctx, lease, metav1.CreateOptions{}); err != nil {
 		t.Error(err)

@@ -41,8 +41,9 @@ func cpuQuota(limit resource.Quantity) int64 {
 	return max(limit.MilliValue()*quotaPeriod/1000, minQuota)
 }
 
-// linuxResources translates requests and limits.
-func linuxResources(requests, limits corev1.ResourceList) *runtimeapi.LinuxContainerResources {
+// LinuxResources translates requests and limits of a container, or sums of them, into
+// what the kernel is told.
+func LinuxResources(requests, limits corev1.ResourceList) *runtimeapi.LinuxContainerResources {
 	request, requested := requests[corev1.ResourceCPU]
 	if !requested {
 		request = limits[corev1.ResourceCPU]
@@ -58,14 +59,14 @@ func linuxResources(requests, limits corev1.ResourceList) *runtimeapi.LinuxConta
 // podResources are the sums of a pod, without overhead.
 func podResources(pod *corev1.Pod) *runtimeapi.LinuxContainerResources {
 	options := resourcehelper.PodResourcesOptions{ExcludeOverhead: true}
-	return linuxResources(resourcehelper.PodRequests(pod, options), resourcehelper.PodLimits(pod, options))
+	return LinuxResources(resourcehelper.PodRequests(pod, options), resourcehelper.PodLimits(pod, options))
 }
 
 func overhead(pod *corev1.Pod) *runtimeapi.LinuxContainerResources {
 	if pod.Spec.Overhead == nil {
 		return &runtimeapi.LinuxContainerResources{}
 	}
-	return linuxResources(pod.Spec.Overhead, pod.Spec.Overhead)
+	return LinuxResources(pod.Spec.Overhead, pod.Spec.Overhead)
 }
 
 // podCgroup is what the control group of a whole pod allows: what all its
@@ -75,7 +76,7 @@ func podCgroup(pod *corev1.Pod) *runtimeapi.LinuxContainerResources {
 		return &runtimeapi.LinuxContainerResources{CpuShares: minShares}
 	}
 	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-	result := linuxResources(requests, resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{}))
+	result := LinuxResources(requests, resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{}))
 	result.CpuShares = cpuShares(*requests.Cpu())
 	if !limited(pod, corev1.ResourceCPU) {
 		result.CpuQuota = 0
@@ -119,7 +120,7 @@ func containerResources(config agent.ContainerConfig, m machine) *runtimeapi.Lin
 			limits[name] = limit
 		}
 	}
-	result := linuxResources(config.Spec.Resources.Requests, limits)
+	result := LinuxResources(config.Spec.Resources.Requests, limits)
 	result.OomScoreAdj = oomScore(config)
 	result.HugepageLimits = hugepages(limits, m.hugepageSizes)
 	if m.swap == swapV1 {

@@ -12,6 +12,7 @@ import (
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 
 	"github.com/garrison-project/garrison/internal/agent"
+	"github.com/garrison-project/garrison/internal/agent/cri"
 	"github.com/garrison-project/garrison/internal/agent/machine"
 )
 
@@ -199,19 +200,17 @@ func (a advice) container(c statsapi.ContainerStats) {
 	a.gauge(advisorSeen, float64(time.Now().Unix()))
 }
 
-// cpuPeriod is the time in microseconds over which the CPU limit of a container holds.
-const cpuPeriod = 100_000
-
 func (a advice) spec(c *corev1.Container) {
 	if c == nil {
 		return
 	}
-	if limit := c.Resources.Limits.Cpu(); !limit.IsZero() {
-		a.gauge(advisorPeriod, cpuPeriod)
-		a.gauge(advisorQuota, float64(limit.MilliValue())*cpuPeriod/1000)
+	told := cri.LinuxResources(c.Resources.Requests, c.Resources.Limits)
+	if told.CpuQuota > 0 {
+		a.gauge(advisorPeriod, float64(told.CpuPeriod))
+		a.gauge(advisorQuota, float64(told.CpuQuota))
 	}
-	a.gauge(advisorShares, float64(max(2, c.Resources.Requests.Cpu().MilliValue()*1024/1000)))
-	a.gauge(advisorLimit, float64(c.Resources.Limits.Memory().Value()))
+	a.gauge(advisorShares, float64(told.CpuShares))
+	a.gauge(advisorLimit, float64(told.MemoryLimitInBytes))
 }
 
 // whole is the machine with all that runs on it, which is called "/".

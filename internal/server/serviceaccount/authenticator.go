@@ -78,19 +78,33 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, text string) (*au
 	if err != nil {
 		return nil, false, err
 	}
-	own := authenticator.Audiences{a.issuer.Name()}
-	wanted, ok := authenticator.AudiencesFrom(ctx)
-	if !ok {
-		wanted = own
-	}
-	audiences := authenticator.Audiences(claims.Audiences).Intersect(wanted)
-	if len(audiences) == 0 {
-		return nil, false, fmt.Errorf("token audiences %q is invalid for the target audiences %q", claims.Audiences, wanted)
+	audiences, err := a.audiences(ctx, claims.Audiences)
+	if err != nil {
+		return nil, false, err
 	}
 	if err := a.check(ctx, claims); err != nil {
 		return nil, false, err
 	}
 	return &authenticator.Response{User: info(claims).UserInfo(), Audiences: audiences}, true, nil
+}
+
+// own is the audience that this server is itself.
+func (a *Authenticator) own() authenticator.Audiences {
+	return authenticator.Audiences{a.issuer.Name()}
+}
+
+// audiences are those of a token's that are wanted, by default this server. A token
+// that has none of them is not for whoever asks.
+func (a *Authenticator) audiences(ctx context.Context, of authenticator.Audiences) (authenticator.Audiences, error) {
+	wanted, ok := authenticator.AudiencesFrom(ctx)
+	if !ok {
+		wanted = a.own()
+	}
+	audiences := of.Intersect(wanted)
+	if len(audiences) == 0 {
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", of, wanted)
+	}
+	return audiences, nil
 }
 
 func info(c *token.Claims) *serviceaccount.ServiceAccountInfo {

@@ -22,14 +22,9 @@ func (a *Authenticator) authenticateFromSecret(ctx context.Context, text string)
 	if err != nil {
 		return nil, false, err
 	}
-	own := authenticator.Audiences{a.issuer.Name()}
-	wanted, ok := authenticator.AudiencesFrom(ctx)
-	if !ok {
-		wanted = own
-	}
-	audiences := own.Intersect(wanted)
-	if len(audiences) == 0 {
-		return nil, false, fmt.Errorf("token audiences %q is invalid for the target audiences %q", own, wanted)
+	audiences, err := a.audiences(ctx, a.own())
+	if err != nil {
+		return nil, false, err
 	}
 	if err := a.checkSecret(ctx, claims, text); err != nil {
 		klog.FromContext(ctx).V(4).Info("Refused the token of a secret", "secret", klog.KRef(claims.Namespace, claims.Secret), "reason", err)

@@ -72,15 +72,25 @@ func (f *faults) reachable(address string, at *field.Path) {
 		return // of which something else was said
 	}
 	ip = ip.Unmap()
-	switch {
-	case ip.IsUnspecified():
+	if ip.IsUnspecified() {
 		f.invalid(at, address, "may not be unspecified (0.0.0.0 or ::)")
+	}
+	f.beyondLink(ip, address, at)
+}
+
+// beyondLink reports an address that leads no further than the machine or its link.
+func (f *faults) beyondLink(ip interface {
+	IsLoopback() bool
+	IsLinkLocalUnicast() bool
+	IsLinkLocalMulticast() bool
+}, text string, at *field.Path) {
+	switch {
 	case ip.IsLoopback():
-		f.invalid(at, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+		f.invalid(at, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
 	case ip.IsLinkLocalUnicast():
-		f.invalid(at, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+		f.invalid(at, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
 	case ip.IsLinkLocalMulticast():
-		f.invalid(at, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+		f.invalid(at, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 	}
 }
 

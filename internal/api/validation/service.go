@@ -173,16 +173,10 @@ func (f *faults) externalIP(ip string, at *field.Path, old []string) {
 	if len(f.list) > before || parsed == nil {
 		return
 	}
-	switch {
-	case parsed.IsUnspecified():
+	if parsed.IsUnspecified() {
 		f.invalid(at, ip, fmt.Sprintf("may not be unspecified (%v)", ip))
-	case parsed.IsLoopback():
-		f.invalid(at, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-	case parsed.IsLinkLocalUnicast():
-		f.invalid(at, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-	case parsed.IsLinkLocalMulticast():
-		f.invalid(at, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 	}
+	f.beyondLink(parsed, ip, at)
 }
 
 func externallyAccessible(spec *corev1.ServiceSpec) bool {

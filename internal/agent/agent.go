@@ -30,12 +30,12 @@ const maxReportPause = 5 * time.Second
 // Agent runs the pods of one machine.
 type Agent struct {
 	Options
-	roster  roster
-	sight   *sight
-	gauges  *gauges
-	steps   *loop.Loop[types.UID]
-	reports *loop.Loop[types.UID]
-	mirrors *loop.Loop[types.NamespacedName]
+	roster   roster
+	sight    *sight
+	measures *measures
+	steps    *loop.Loop[types.UID]
+	reports  *loop.Loop[types.UID]
+	mirrors  *loop.Loop[types.NamespacedName]
 	// prepulls fetch images for pods to come.
 	prepulls *prepulls
 	synced   cache.DoneChecker
@@ -68,8 +68,8 @@ func New(options Options) (*Agent, error) {
 	options.Writer = &courier{writer: options.Writer}
 	a := &Agent{Options: options, roster: roster{pods: map[types.UID]*pod{}}, scheme: options.Settings.Runtime, sysctls: allowed}
 	a.sight = newSight(a.Runtime, a.Clock, a.holdingChanged)
-	a.gauges = newGauges(a)
-	a.sight.took = func(d time.Duration) { a.gauges.looks.Observe(d.Seconds()) }
+	a.measures = newMeasures(a)
+	a.sight.took = func(d time.Duration) { a.measures.looks.Observe(d.Seconds()) }
 	a.steps = loop.New(loop.Options[types.UID]{Name: "pods", Workers: stepWorkers, Step: a.Step, Clock: a.Clock})
 	a.reports = loop.New(loop.Options[types.UID]{Name: "pod statuses", Workers: reportWorkers, Step: a.StepReport, Clock: a.Clock, MaxPause: maxReportPause})
 	a.mirrors = loop.New(loop.Options[types.NamespacedName]{Name: "mirror pods", Workers: mirrorWorkers, Step: a.StepMirror, Clock: a.Clock})

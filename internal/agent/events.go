@@ -135,7 +135,7 @@ type conclusion struct {
 
 // tellEnded writes the events of an operation that has ended.
 func (a *Agent) tellEnded(t *task, c conclusion) {
-	a.gauges.ended(t, c)
+	a.measures.ended(t, c)
 	reason, message := c.outcome.Reason, c.outcome.Message
 	switch {
 	case c.cancelled && reason != "":

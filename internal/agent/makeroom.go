@@ -96,7 +96,7 @@ func (a *Agent) makeRoom(p *pod, object *corev1.Pod, short []place.Reason, stayi
 	p.subject = own.Subject
 	p.mu.Unlock()
 	if len(victims) > 0 {
-		a.gauges.preemptions.WithLabelValues(resourceOf(short[0])).Inc()
+		a.measures.preemptions.WithLabelValues(resourceOf(short[0])).Inc()
 	}
 	for _, victim := range victims {
 		i := slices.IndexFunc(staying, func(o occupant) bool { return o.Subject == victim.Subject })

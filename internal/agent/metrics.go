@@ -8,8 +8,8 @@ import (
 	"github.com/garrison-project/garrison/internal/core/podstep"
 )
 
-// gauges are the numbers of an agent, by the names that kubelets give them.
-type gauges struct {
+// measures are the numbers of an agent, by the names that kubelets give them.
+type measures struct {
 	registry          metrics.KubeRegistry
 	podStart          *metrics.Histogram
 	startedPods       *metrics.Counter
@@ -25,7 +25,7 @@ var podStartBuckets = []float64{
 	0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
 }
 
-func newGauges(a *Agent) *gauges {
+func newMeasures(a *Agent) *measures {
 	counter := func(name, help string) *metrics.CounterOpts {
 		return &metrics.CounterOpts{Subsystem: "kubelet", Name: name, Help: help, StabilityLevel: metrics.ALPHA}
 	}
@@ -34,7 +34,7 @@ func newGauges(a *Agent) *gauges {
 			Subsystem: "kubelet", Name: name, Help: help, Buckets: buckets, StabilityLevel: metrics.ALPHA,
 		})
 	}
-	g := &gauges{
+	g := &measures{
 		registry:          metrics.NewKubeRegistry(),
 		podStart:          histogram("pod_start_duration_seconds", "Duration in seconds from the agent seeing a pod for the first time to the pod starting to run", podStartBuckets),
 		startedPods:       metrics.NewCounter(counter("started_pods_total", "Cumulative number of pods started")),
@@ -54,10 +54,10 @@ func newGauges(a *Agent) *gauges {
 }
 
 // Metrics are the numbers of the agent.
-func (a *Agent) Metrics() metrics.Gatherer { return a.gauges.registry }
+func (a *Agent) Metrics() metrics.Gatherer { return a.measures.registry }
 
 // ended counts an operation that has ended.
-func (g *gauges) ended(t *task, c conclusion) {
+func (g *measures) ended(t *task, c conclusion) {
 	reason := c.outcome.Reason
 	switch {
 	case c.cancelled && reason != "":
@@ -95,7 +95,7 @@ func (a *Agent) noteStart(p *pod, phase podstep.Phase) {
 	p.seen = time.Time{}
 	p.mu.Unlock()
 	if !began.IsZero() {
-		a.gauges.podStart.Observe(a.Clock.Since(began).Seconds())
+		a.measures.podStart.Observe(a.Clock.Since(began).Seconds())
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 	"k8s.io/component-base/metrics"
 )
 
-// gauges counts probes, as kubelets do.
-type gauges struct {
+// measures counts probes, as kubelets do.
+type measures struct {
 	registry metrics.KubeRegistry
 	total    *metrics.CounterVec
 	duration *metrics.HistogramVec
 }
 
-func newGauges() *gauges {
-	g := &gauges{
+func newMeasures() *measures {
+	g := &measures{
 		registry: metrics.NewKubeRegistry(),
 		total: metrics.NewCounterVec(&metrics.CounterOpts{
 			Name: "prober_probe_total", StabilityLevel: metrics.BETA,
@@ -33,7 +33,7 @@ func newGauges() *gauges {
 
 // Metrics serves the numbers of probes.
 func (p *Prober) Metrics() http.Handler {
-	return metrics.HandlerFor(p.gauges.registry, metrics.HandlerOpts{ErrorHandling: metrics.ContinueOnError})
+	return metrics.HandlerFor(p.measures.registry, metrics.HandlerOpts{ErrorHandling: metrics.ContinueOnError})
 }
 
 // probed is one probe of a container.
@@ -44,7 +44,7 @@ type probed struct {
 }
 
 // count books how a probe ended: an error tells nothing of the container.
-func (g *gauges) count(p probed, took time.Duration, a answer, err error) {
+func (g *measures) count(p probed, took time.Duration, a answer, err error) {
 	result := "successful"
 	switch {
 	case err != nil:
@@ -60,7 +60,7 @@ func (g *gauges) count(p probed, took time.Duration, a answer, err error) {
 
 // forget drops the numbers of one attempt's probes, lest those of all pods that ever
 // were are kept.
-func (g *gauges) forget(pod *corev1.Pod, container string) {
+func (g *measures) forget(pod *corev1.Pod, container string) {
 	for _, k := range kinds {
 		labels := map[string]string{"probe_type": k.String(), "container": container, "pod": pod.Name, "namespace": pod.Namespace}
 		g.duration.Delete(labels)

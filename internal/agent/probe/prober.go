@@ -39,7 +39,7 @@ type Prober struct {
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 
-	gauges *gauges
+	measures *measures
 
 	mu   sync.Mutex
 	pods map[types.UID]map[attempt]*watch
@@ -66,7 +66,7 @@ func New(options Options) *Prober {
 	all, stop := context.WithCancel(context.Background())
 	return &Prober{
 		Options: options, transport: newTransport(), began: time.Now(),
-		all: all, stop: stop, gauges: newGauges(), pods: map[types.UID]map[attempt]*watch{}, counted: map[types.UID]counted{},
+		all: all, stop: stop, measures: newMeasures(), pods: map[types.UID]map[attempt]*watch{}, counted: map[types.UID]counted{},
 	}
 }
 
@@ -114,7 +114,7 @@ func (p *Prober) Forget(uid types.UID) {
 	}
 	delete(p.pods, uid)
 	for container := range p.counted[uid].containers {
-		p.gauges.forget(p.counted[uid].pod, container)
+		p.measures.forget(p.counted[uid].pod, container)
 	}
 	delete(p.counted, uid)
 }

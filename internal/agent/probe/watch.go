@@ -139,7 +139,7 @@ func (w *watch) probe(ctx context.Context, k kind, spec *corev1.Probe) bool {
 	if ctx.Err() != nil {
 		return false // the container went away under the probe
 	}
-	w.prober.gauges.count(probed{k, w.pod, w.current().Spec.Name}, time.Since(began), a, err)
+	w.prober.measures.count(probed{k, w.pod, w.current().Spec.Name}, time.Since(began), a, err)
 	w.report(ctx, k, a, err)
 	if err != nil {
 		return true

@@ -1,8 +1,8 @@
 // Command bench measures a built garrison the way its users meet it: how long it
 // takes to be ready, what it weighs, how fast a thousand and five thousand nodes
 // get, change and lose their agent, how fast pods are scheduled, how soon daemons
-// follow workloads, and what an agent takes that runs real containers. It prints a table, and exits with 1 where a figure
-// misses its target.
+// follow workloads, and what an agent takes that runs real containers. It prints a
+// table, and exits with 1 where a figure misses its target.
 //
 // It runs on whatever machine it is started on; the targets are for two cores
 // that do nothing else. Clients run on the same two.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -40,10 +41,7 @@ func decided(fields map[string]any) map[string]any {
 // kubeletConfiguration has what the flags of the agent say.
 func (a *nodeAgent) kubeletConfiguration() *kubeletconfig.KubeletConfiguration {
 	cfg, settings := a.cfg, a.cfg.Node
-	lease := settings.LeaseDuration
-	if lease == 0 {
-		lease = node.DefaultLeaseDuration
-	}
+	lease := cmp.Or(settings.LeaseDuration, node.DefaultLeaseDuration)
 	return &kubeletconfig.KubeletConfiguration{
 		TypeMeta:           metav1.TypeMeta{Kind: "KubeletConfiguration", APIVersion: kubeletconfig.SchemeGroupVersion.String()},
 		StaticPodPath:      cfg.ManifestFolder,

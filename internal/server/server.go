@@ -280,3 +280,6 @@ func (s *Server) Informers() informers.SharedInformerFactory { return s.informer
 
 // Writer returns the short way into the store.
 func (s *Server) Writer() writer.Writer { return s.writer }
+
+// PlaceWith lets p place new pods from now on, so that they can be stored bound.
+func (s *Server) PlaceWith(p kinds.Placer) { s.served.PlaceWith(p) }

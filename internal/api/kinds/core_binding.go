@@ -122,8 +122,7 @@ func bindable(p *corev1.Pod) error {
 
 // bind changes p to be on the node of b, with b's annotations and labels.
 func bind(p *corev1.Pod, b *corev1.Binding, now metav1.Time) {
-	p.Spec.NodeName = b.Target.Name
-	p.Status.NominatedNodeName = ""
+	putOn(p, b.Target.Name, now)
 	if p.Annotations == nil {
 		p.Annotations = map[string]string{}
 	}
@@ -132,6 +131,12 @@ func bind(p *corev1.Pod, b *corev1.Binding, now metav1.Time) {
 		p.Labels = map[string]string{}
 	}
 	maps.Copy(p.Labels, b.Labels)
+}
+
+// putOn changes p to be scheduled, on a node.
+func putOn(p *corev1.Pod, node string, now metav1.Time) {
+	p.Spec.NodeName = node
+	p.Status.NominatedNodeName = ""
 	setPodCondition(p, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, now)
 }
 

@@ -46,6 +46,7 @@ type Set struct {
 	storage map[schema.GroupVersion]map[string]rest.Storage
 	main    map[schema.GroupResource]*genericregistry.Store
 	status  map[schema.GroupResource]*genericregistry.Store
+	placing *placing
 }
 
 // Build makes the storage of all kinds. Both groups of events share one store.
@@ -63,7 +64,9 @@ func Build(o Options) (*Set, error) {
 		storage: map[schema.GroupVersion]map[string]rest.Storage{},
 		main:    map[schema.GroupResource]*genericregistry.Store{},
 		status:  map[schema.GroupResource]*genericregistry.Store{},
+		placing: &placing{},
 	}
+	o.RESTOptions = s.placing.over(o.RESTOptions)
 	for _, e := range table() {
 		if err := e.install(s, o); err != nil {
 			return nil, fmt.Errorf("build storage of %s: %w", e.resource(), err)

@@ -28,6 +28,9 @@ const (
 //	         refused it
 //	held     in the hands of a step: it is being bound
 //
+// A pod that is stored with its node is held as well, and waits then for the event
+// that tells of it.
+//
 // It keeps no time and takes no locks.
 type queue struct {
 	entries map[types.NamespacedName]*entry
@@ -64,6 +67,8 @@ type entry struct {
 	earliest time.Time
 	// refused are the filters to wait for; none unless parked.
 	refused place.FilterSet
+	// stored pods have a node, but no event has told of them yet.
+	stored bool
 	// index is the position in the heap of the state.
 	index int
 }
@@ -85,6 +90,28 @@ func (q *queue) add(pod *corev1.Pod) *entry {
 	q.entries[e.subject.Key] = e
 	q.enter(e, due)
 	return e
+}
+
+// hold takes in a pod that is about to be stored with its node.
+func (q *queue) hold(pod *corev1.Pod, subject *place.Subject) *entry {
+	q.arrivals++
+	e := &entry{pod: pod, subject: subject, arrival: q.arrivals}
+	q.entries[subject.Key] = e
+	return e
+}
+
+// await lets a held pod that is stored with its node wait for the event that
+// tells of it, until some time.
+func (q *queue) await(e *entry, until time.Time) {
+	e.stored, e.at = true, until
+	q.enter(e, waiting)
+}
+
+// before reports whether a pod is to be tried now that comes before a new one of
+// the priority.
+func (q *queue) before(priority int32, now time.Time) bool {
+	q.ripen(now)
+	return q.due.Len() > 0 && q.due.entries[0].subject.Priority >= priority
 }
 
 // amend takes over what a known pod asks for now, which is a reason to try it.
@@ -113,9 +140,7 @@ func (q *queue) has(e *entry) bool { return q.entries[e.subject.Key] == e }
 // pop hands out the pod to try now, or nil. Give it back with retry or park,
 // or remove it.
 func (q *queue) pop(now time.Time) *entry {
-	for q.waiting.Len() > 0 && !q.waiting.entries[0].at.After(now) {
-		q.move(q.waiting.entries[0], due)
-	}
+	q.ripen(now)
 	if q.due.Len() == 0 {
 		return nil
 	}
@@ -124,6 +149,13 @@ func (q *queue) pop(now time.Time) *entry {
 	e.attempts++
 	e.earliest = now.Add(backoff(e.attempts))
 	return e
+}
+
+// ripen makes the waiting pods due whose time has come.
+func (q *queue) ripen(now time.Time) {
+	for q.waiting.Len() > 0 && !q.waiting.entries[0].at.After(now) {
+		q.move(q.waiting.entries[0], due)
+	}
 }
 
 // backoff is the pause after so many attempts.
@@ -187,7 +219,7 @@ func (q *queue) wakeOwned(owner types.UID, now time.Time) bool {
 	woken := false
 	for _, e := range q.entries {
 		ref := metav1.GetControllerOfNoCopy(e.pod)
-		if e.state == waiting && ref != nil && ref.UID == owner {
+		if e.state == waiting && !e.stored && ref != nil && ref.UID == owner {
 			q.hasten(e, now)
 			woken = true
 		}

@@ -18,10 +18,11 @@ func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, now := newQueue(), time.Unix(0, 0)
 		heldEntries, notBefore := map[*entry]bool{}, map[*entry]time.Time{}
-		oldest := func(t *rapid.T) *entry {
+		// oldest takes a held pod that a step has, or one that is being stored.
+		oldest := func(t *rapid.T, storing bool) *entry {
 			var first *entry
 			for e := range heldEntries {
-				if first == nil || e.arrival < first.arrival {
+				if (e.attempts == 0) == storing && (first == nil || e.arrival < first.arrival) {
 					first = e
 				}
 			}
@@ -33,12 +34,16 @@ func TestQueue(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
-				pod := &corev1.Pod{}
-				pod.Name = fmt.Sprintf("pod-%d", q.arrivals)
-				priority := rapid.Int32Range(0, 2).Draw(t, "priority")
-				pod.Spec.Priority = &priority
-				pod.Spec.NodeName = rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "pin")
-				q.add(pod)
+				q.add(drawPod(t, q))
+			},
+			"hold": func(t *rapid.T) {
+				pod := drawPod(t, q)
+				heldEntries[q.hold(pod, place.ForPod(pod))] = true
+			},
+			"await": func(t *rapid.T) {
+				e := oldest(t, true)
+				notBefore[e] = now.Add(maxUnseen)
+				q.await(e, now.Add(maxUnseen))
 			},
 			"pop": func(t *rapid.T) {
 				e := q.pop(now)
@@ -52,39 +57,34 @@ func TestQueue(t *testing.T) {
 					t.Fatalf("%v came before its time", e.subject.Key)
 				}
 				notBefore[e] = now.Add(min(maxBackoff, initialBackoff<<(e.attempts-1)))
-				for _, other := range q.due.entries {
-					if dueBefore(other, e) {
-						t.Fatalf("%v came before %v", e.subject.Key, other.subject.Key)
-					}
+				checkFirst(t, q, e)
+				if heldEntries[e] = true; e.stored { // nobody has ever seen it
+					delete(heldEntries, e)
+					q.remove(e.subject.Key)
 				}
-				heldEntries[e] = true
 			},
 			"retry": func(t *rapid.T) {
-				q.retry(oldest(t))
+				q.retry(oldest(t, false))
 			},
 			"park": func(t *rapid.T) {
 				filters := rapid.SampledFrom([]place.FilterSet{place.RoomFilters, place.CompanyFilters}).Draw(t, "filters")
-				q.park(oldest(t), filters, now)
+				q.park(oldest(t, false), filters, now)
 			},
 			"remove": func(t *rapid.T) {
-				e := oldest(t)
+				e := oldest(t, rapid.Bool().Draw(t, "storing"))
 				q.remove(e.subject.Key)
 				if q.has(e) {
 					t.Fatal("a removed pod is still there")
 				}
 			},
+			"before": func(t *rapid.T) { checkBefore(t, q, now) },
 			"wake": func(t *rapid.T) {
 				c := change{filters: place.CompanyFilters}
 				if c.node = rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "node"); c.node != "" {
 					c.filters = place.RoomFilters
 				}
 				q.wake(c, now)
-				for _, e := range q.waiting.entries {
-					pinned := e.subject.Pinned
-					if e.refused.Intersects(c.filters) && (c.node == "" || pinned == c.node || pinned == "") {
-						t.Fatalf("a pod pinned to %q sleeps on", pinned)
-					}
-				}
+				checkWoken(t, q, c)
 			},
 			"wait": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "seconds")) * time.Second)
@@ -92,6 +92,47 @@ func TestQueue(t *testing.T) {
 			"": func(t *rapid.T) { checkQueue(t, q, len(heldEntries), now) },
 		})
 	})
+}
+
+func drawPod(t *rapid.T, q *queue) *corev1.Pod {
+	pod := &corev1.Pod{}
+	pod.Name = fmt.Sprintf("pod-%d", q.arrivals)
+	priority := rapid.Int32Range(0, 2).Draw(t, "priority")
+	pod.Spec.Priority = &priority
+	pod.Spec.NodeName = rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "pin")
+	return pod
+}
+
+// checkFirst checks that nobody should have come before what was handed out.
+func checkFirst(t *rapid.T, q *queue, e *entry) {
+	for _, other := range q.due.entries {
+		if dueBefore(other, e) {
+			t.Fatalf("%v came before %v", e.subject.Key, other.subject.Key)
+		}
+	}
+}
+
+// checkBefore checks that a new pod waits exactly if another one of its priority or
+// higher is to be tried now.
+func checkBefore(t *rapid.T, q *queue, now time.Time) {
+	priority, first := rapid.Int32Range(0, 2).Draw(t, "priority"), false
+	for _, e := range q.entries {
+		ready := e.state == due || e.state == waiting && !e.at.After(now)
+		first = first || ready && e.subject.Priority >= priority
+	}
+	if got := q.before(priority, now); got != first {
+		t.Fatalf("before(%d) is %v", priority, got)
+	}
+}
+
+// checkWoken checks that nobody sleeps on whom a change may help.
+func checkWoken(t *rapid.T, q *queue, c change) {
+	for _, e := range q.waiting.entries {
+		pinned := e.subject.Pinned
+		if e.refused.Intersects(c.filters) && (c.node == "" || pinned == c.node || pinned == "") {
+			t.Fatalf("a pod pinned to %q sleeps on", pinned)
+		}
+	}
 }
 
 // checkQueue checks that every pod is in exactly one place, and that the next

@@ -67,6 +67,8 @@ type Scheduler struct {
 	mu      sync.Mutex
 	cluster *place.Cluster
 	queue   *queue
+	// running is set while Run knows all there is to know.
+	running bool
 }
 
 // watch is a registration at an informer, to be undone at the end.
@@ -122,6 +124,8 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	s.setRunning(true)
+	context.AfterFunc(ctx, func() { s.setRunning(false) })
 	var running sync.WaitGroup
 	running.Go(func() { s.recorder.run(ctx) })
 	for range s.workers {
@@ -129,6 +133,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	running.Wait()
 	return ctx.Err()
+}
+
+func (s *Scheduler) setRunning(running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = running
 }
 
 // work takes steps until ctx is done, and rests while there is nothing to do.

@@ -53,13 +53,17 @@ func (s *Scheduler) decide() (*attempt, error) {
 	if s.queue.due.Len() > 0 {
 		s.wakeWorker()
 	}
+	if e.stored {
+		// No event has ever told of it: it is not there.
+		s.forget(e.subject.Key)
+		return nil, nil
+	}
 	// Should the decision fail, the pod must not be lost.
 	s.queue.retry(e)
 	a := &attempt{entry: e, pod: e.pod, decision: s.cluster.Schedule(e.subject)}
 	if a.decision.Node != "" {
 		s.queue.move(e, held)
-		s.cluster.Place(e.subject, a.decision.Node)
-		s.changed(change{filters: place.CompanyFilters})
+		s.book(e, a.decision.Node)
 		return a, nil
 	}
 	if err := s.makeRoom(a); err != nil {
@@ -67,6 +71,12 @@ func (s *Scheduler) decide() (*attempt, error) {
 	}
 	s.queue.park(e, refusedBy(a.decision), s.clock.Now())
 	return a, nil
+}
+
+// book counts a pod on the node that was decided.
+func (s *Scheduler) book(e *entry, node string) {
+	s.cluster.Place(e.subject, node)
+	s.changed(change{filters: place.CompanyFilters})
 }
 
 // refusedBy collects the filters that may let the pod through when something
@@ -100,11 +110,15 @@ func (s *Scheduler) bind(ctx context.Context, a *attempt) error {
 		return s.reportFault(ctx, a, fmt.Errorf("bind pod %s/%s to %s: %w", pod.Namespace, pod.Name, node, err))
 	}
 	s.release(a.entry)
-	s.recorder.record(pod, note{
+	s.recorder.record(pod, scheduledOn(pod, node))
+	return nil
+}
+
+func scheduledOn(pod *corev1.Pod, node string) note {
+	return note{
 		kind: corev1.EventTypeNormal, reason: "Scheduled", action: "Binding",
 		text: fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node),
-	})
-	return nil
+	}
 }
 
 // release forgets a pod that was bound.

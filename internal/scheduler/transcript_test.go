@@ -66,6 +66,7 @@ func newWorld(t *testing.T) *world {
 	w.daemonStore = factory.Apps().V1().DaemonSets().Informer().GetStore()
 	w.budgetStore = factory.Policy().V1().PodDisruptionBudgets().Informer().GetStore()
 	w.s = s
+	w.s.setRunning(true)
 	return w
 }
 
@@ -94,8 +95,29 @@ var happenings = map[string]func(w *world, input string) error{
 		w.s.removeNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: line}})
 		return nil
 	}),
-	"pods": eachLine((*world).setPod),
-	"pod":  (*world).setPod,
+	// The API server of this process creates a pod, of which no event tells yet.
+	"create": eachLine(func(w *world, line string) error { return w.create(line, nil) }),
+	// The same, but it cannot be stored.
+	"fail-create": eachLine(func(w *world, line string) error { return w.create(line, errors.New("disk full")) }),
+	// An event tells of a created pod.
+	"see": eachLine(func(w *world, line string) error {
+		return w.store(w.pods[types.NamespacedName{Namespace: "default", Name: line}])
+	}),
+	// A created pod goes before any event told of it.
+	"lose": eachLine(func(w *world, line string) error {
+		delete(w.pods, types.NamespacedName{Namespace: "default", Name: line})
+		return nil
+	}),
+	// Pods that are seen or created while nobody steps: SEEN-POD or +CREATED-POD.
+	"rush": eachLine(func(w *world, line string) error {
+		if created, ok := strings.CutPrefix(line, "+"); ok {
+			return w.create(created, nil)
+		}
+		return w.setPod(line)
+	}),
+	"not-running": func(w *world, _ string) error { w.s.setRunning(false); return nil },
+	"pods":        eachLine((*world).setPod),
+	"pod":         (*world).setPod,
 	"delete-pods": eachLine(func(w *world, line string) error {
 		return w.deletePod(types.NamespacedName{Namespace: "default", Name: line})
 	}),
@@ -210,6 +232,30 @@ func (w *world) setPod(text string) error {
 		pod.Status = old.Status
 	}
 	return w.store(pod)
+}
+
+// create lets the scheduler place a pod before it is stored, and stores it unless
+// there is an error, but tells nobody.
+func (w *world) create(text string, err error) error {
+	pod, invalid := placetest.Pod(text)
+	if invalid != nil {
+		return invalid
+	}
+	node, settle := w.s.Place(pod)
+	fmt.Fprintf(&w.log, "create %s on %q\n", keyOf(pod), node)
+	if err == nil {
+		pod = pod.DeepCopy()
+		pod.Spec.NodeName = node
+		w.pods[keyOf(pod)] = pod
+	}
+	switch {
+	case settle == nil:
+	case err == nil:
+		settle(pod)
+	default:
+		settle(nil)
+	}
+	return nil
 }
 
 // store keeps a state of a pod and tells the scheduler, as an informer would.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/garrison-project/garrison/internal/agent/simulated"
+	"github.com/garrison-project/garrison/internal/api/kinds"
 	"github.com/garrison-project/garrison/internal/api/token"
 	"github.com/garrison-project/garrison/internal/controller/accounttoken"
 	"github.com/garrison-project/garrison/internal/controller/daemonset"
@@ -45,6 +46,9 @@ type workplace struct {
 	tokens    *token.Issuer // nil where no tokens are made
 	grace     time.Duration // of nodes that are silent; 0 means the default
 	podRange  netip.Prefix  // that nodes get parts of; the zero value means the default
+	// placeWith lets a scheduler place pods while they are stored; nil where the
+	// store is that of another process.
+	placeWith func(kinds.Placer)
 }
 
 // maker makes a part.
@@ -60,6 +64,9 @@ var makers = []maker{
 	}},
 	{Scheduler, func(w workplace) (runner, error) {
 		b, err := scheduler.New(scheduler.Options{Writer: w.writer, Informers: w.informers})
+		if err == nil && w.placeWith != nil {
+			w.placeWith(b)
+		}
 		return binder{b}, err
 	}},
 	{"node-simulator", func(w workplace) (runner, error) {
@@ -106,6 +113,7 @@ func assemble(s *server.Server, cfg Config) ([]part, error) {
 		tokens:    s.Tokens(),
 		grace:     cfg.NodeMonitorGracePeriod,
 		podRange:  cfg.ClusterCIDR,
+		placeWith: s.PlaceWith,
 	}, cfg.Controllers.wants)
 }
 

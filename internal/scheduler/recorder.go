@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -16,6 +17,11 @@ const (
 	// maxPendingEvents bounds the memory for events that are not yet written.
 	// More are dropped: scheduling never waits for its own commentary.
 	maxPendingEvents = 4096
+	// routineRate, a second, and routineBurst bound the events that say what every
+	// pod's status says as well. An agent that comes to thousands of nodes needs no
+	// more of them, and what is out of the ordinary is found more easily. (A
+	// kube-scheduler writes 50 a second at most, and drops what it has no time for.)
+	routineRate, routineBurst = 100, 1000
 	// maxNote and maxEventName are limits of the API, in bytes.
 	maxNote      = 1024
 	maxEventName = 253
@@ -27,6 +33,7 @@ type recorder struct {
 	clock   clock.PassiveClock
 	from    reporter
 	pending chan *eventsv1.Event
+	routine flowcontrol.PassiveRateLimiter
 }
 
 // reporter says who reports.
@@ -37,14 +44,23 @@ type note struct {
 	kind, reason, action, text string
 	// related is another pod that has to do with it, or nil.
 	related *corev1.Pod
+	// routine notes are left out when there are many.
+	routine bool
 }
 
 func newRecorder(writer Writer, clock clock.PassiveClock, from reporter) *recorder {
-	return &recorder{writer: writer, clock: clock, from: from, pending: make(chan *eventsv1.Event, maxPendingEvents)}
+	return &recorder{
+		writer: writer, clock: clock, from: from,
+		pending: make(chan *eventsv1.Event, maxPendingEvents),
+		routine: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(routineRate, routineBurst, clock),
+	}
 }
 
 // record hands an event over to be written, or drops it if too many wait.
 func (r *recorder) record(pod *corev1.Pod, n note) {
+	if n.routine && !r.routine.TryAccept() {
+		return
+	}
 	select {
 	case r.pending <- r.event(pod, n):
 	default:

@@ -116,7 +116,7 @@ func (s *Scheduler) bind(ctx context.Context, a *attempt) error {
 
 func scheduledOn(pod *corev1.Pod, node string) note {
 	return note{
-		kind: corev1.EventTypeNormal, reason: "Scheduled", action: "Binding",
+		kind: corev1.EventTypeNormal, reason: "Scheduled", action: "Binding", routine: true,
 		text: fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node),
 	}
 }

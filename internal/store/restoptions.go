@@ -29,8 +29,14 @@ var keys = map[schema.GroupResource]string{
 	{Resource: "services"}: "services/specs",
 }
 
+// uncached lists the resources that have no watch cache, as in Kubernetes: events
+// are written often and read seldom.
+var uncached = map[schema.GroupResource]bool{
+	{Resource: "events"}: true,
+}
+
 // GetRESTOptions says how a resource is stored: as protobuf, under the key that
-// Kubernetes uses, behind a watch cache.
+// Kubernetes uses, most behind a watch cache.
 func (s *Store) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
 	codec, err := s.codecs.of(resource.Group)
 	if err != nil {
@@ -42,7 +48,7 @@ func (s *Store) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) 
 	}
 	return generic.RESTOptions{
 		StorageConfig:           storagebackend.NewDefaultConfig(keyPrefix, codec).ForResource(resource),
-		Decorator:               s.cached,
+		Decorator:               s.storage,
 		DeleteCollectionWorkers: 1,
 		EnableGarbageCollection: true,
 		ResourcePrefix:          prefix,
@@ -50,9 +56,9 @@ func (s *Store) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) 
 	}, nil
 }
 
-// cached builds the storage of one resource on the store's own client. (The
+// storage builds the storage of one resource on the store's own client. (The
 // library's factory connects by itself, and only over a network.)
-func (s *Store) cached(
+func (s *Store) storage(
 	cfg *storagebackend.ConfigForResource,
 	prefix string,
 	keyFunc func(runtime.Object) (string, error),
@@ -66,6 +72,9 @@ func (s *Store) cached(
 		identity.NewEncryptCheckTransformer(), cfg.LeaseManagerConfig, etcd3.NewDefaultDecoder(cfg.Codec, versioner), versioner)
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %s in etcd: %w", cfg.GroupResource, err)
+	}
+	if uncached[cfg.GroupResource] {
+		return raw, raw.Close, nil
 	}
 	shared := &sharing{Interface: raw}
 	s.shared.Store(cfg.GroupResource, shared)

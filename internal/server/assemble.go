@@ -148,7 +148,7 @@ func newGenericConfig(g *gates) *genericapiserver.Config {
 	config.AdmissionControl = g.admission
 	config.LongRunningFunc = longRunning
 	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(refuseResizing(handler), c)
+		return filters(refuseResizing(handler), c)
 	}
 	// Watches are asked to end in this time, at the end.
 	config.ShutdownWatchTerminationGracePeriod = drainTimeout / 2

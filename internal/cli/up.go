@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -27,11 +26,8 @@ const (
 	defaultPort = 6443
 	// defaultGrace is how long a node may be silent, as Kubernetes has it.
 	defaultGrace = 50 * time.Second
-	// garbage is how much may gather before it is collected, in per cent of what
-	// lives. Go's default of 100 would leave a sixth more memory in use with 5,000
-	// nodes, for a fifteenth less processor time (docs/design/performance.md).
-	garbage = 75
-	// agentGarbage is that of an agent, which is to be small.
+	// agentGarbage is how much an agent may gather before it is collected, in per
+	// cent of what lives: an agent is to be small.
 	agentGarbage = 50
 	// maxSimulatedNodes is what the simulator has addresses for.
 	maxSimulatedNodes = 100_000
@@ -140,7 +136,7 @@ func (f *upFlags) run(in *invocation) error {
 	hushDeparted()
 	hushAfter(ctx)
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		tuneGarbage()
 	}
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())

@@ -7,7 +7,9 @@ import (
 
 // container completes a container of any sort, in pods and templates alike.
 func container(c *corev1.Container) {
-	setDefault(&c.ImagePullPolicy, pullPolicy(c.Image))
+	if c.ImagePullPolicy == "" { // in what is stored it is there, and a name takes time to read
+		c.ImagePullPolicy = pullPolicy(c.Image)
+	}
 	setDefault(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	setDefault(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {

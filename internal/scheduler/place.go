@@ -45,8 +45,8 @@ func (s *Scheduler) Place(pod *corev1.Pod) (node string, settle func(stored *cor
 	if decision.Node == "" {
 		return "", nil
 	}
+	s.book(subject, decision.Node)
 	e := s.queue.hold(pod, subject)
-	s.book(e, decision.Node)
 	return decision.Node, func(stored *corev1.Pod) { s.settle(e, decision.Node, stored) }
 }
 
@@ -67,8 +67,8 @@ func (s *Scheduler) settle(e *entry, node string, stored *corev1.Pod) {
 	case !s.queue.has(e):
 		// An event has told what became of the pod.
 	case stored != nil:
-		if s.queue.await(e, s.clock.Now().Add(maxUnseen)); s.queue.waiting.Len() == 1 {
-			s.wakeWorker() // to look at the clock
+		if s.queue.await(e, s.clock.Now().Add(maxUnseen)); s.queue.waiting.entries[0] == e {
+			s.wakeWorker() // it rests until a later time
 		}
 	default:
 		s.forget(e.subject.Key)

@@ -63,7 +63,7 @@ func (s *Scheduler) decide() (*attempt, error) {
 	a := &attempt{entry: e, pod: e.pod, decision: s.cluster.Schedule(e.subject)}
 	if a.decision.Node != "" {
 		s.queue.move(e, held)
-		s.book(e, a.decision.Node)
+		s.book(e.subject, a.decision.Node)
 		return a, nil
 	}
 	if err := s.makeRoom(a); err != nil {
@@ -74,8 +74,8 @@ func (s *Scheduler) decide() (*attempt, error) {
 }
 
 // book counts a pod on the node that was decided.
-func (s *Scheduler) book(e *entry, node string) {
-	s.cluster.Place(e.subject, node)
+func (s *Scheduler) book(pod *place.Subject, node string) {
+	s.cluster.Place(pod, node)
 	s.changed(change{filters: place.CompanyFilters})
 }
 

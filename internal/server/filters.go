@@ -12,9 +12,8 @@ import (
 
 // filters are what a request passes on its way to handler, from the last to the
 // first. They are those of genericapiserver.DefaultBuildHandlerChain in its order,
-// without what nobody here would read, which took a tenth of the time of a request:
-// spans for tracing, and how long each filter took. Filters for what is not
-// configured (audit, CORS, HSTS) are left out as well.
+// without what nobody here would read: spans for tracing, and how long each filter
+// took. Filters for what is not configured (audit, CORS, HSTS) are left out as well.
 func filters(handler http.Handler, c *genericapiserver.Config) http.Handler {
 	handler = genericapifilters.WithAuthorization(handler, c.Authorization.Authorizer, c.Serializer)
 	handler = genericfilters.WithMaxInFlightLimit(handler, c.MaxRequestsInFlight, c.MaxMutatingRequestsInFlight, c.LongRunningFunc)

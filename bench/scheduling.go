@@ -37,8 +37,7 @@ const (
 // they are created through the API, which is most of the work, and once when
 // they have been created before, and their node comes at last. It shares the
 // machine with the client, which therefore does as little as it can: it encodes
-// one pod, and reads of answers and events only that they came. The nodes have no
-// agent.
+// one pod, and reads of answers only that they came. The nodes have no agent.
 func measureScheduling(ctx context.Context, o options) ([]figure, error) {
 	// A client that does little on two processors wakes them more than it uses them.
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(1))
@@ -53,7 +52,7 @@ func measureScheduling(ctx context.Context, o options) ([]figure, error) {
 // pinning is a control plane for pods that are pinned to one node.
 type pinning struct {
 	*fleet
-	connections []*http.Client
+	creating []*http.Client
 	options
 }
 
@@ -75,11 +74,11 @@ func schedulingRun(ctx context.Context, o options, s scheduled) ([]figure, error
 		if err != nil {
 			return nil, err
 		}
-		several, err := p.connections(connections)
+		creating, err := p.connections(connections)
 		if err != nil {
 			return nil, err
 		}
-		took, err := s.run(pinning{&fleet{process: p, client: client}, several, o}, ctx)
+		took, err := s.run(pinning{&fleet{process: p, client: client}, creating, o}, ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -141,7 +140,7 @@ func (p pinning) createPods(ctx context.Context) error {
 	}
 	url := p.client.CoreV1().RESTClient().Post().Namespace(metav1.NamespaceDefault).Resource("pods").URL().String()
 	err = createAll(ctx, shapePods, func(ctx context.Context, i int) error {
-		return post(ctx, p.connections[i%connections], url, pod)
+		return post(ctx, p.creating[i%connections], url, pod)
 	})
 	if err != nil {
 		return fmt.Errorf("create pods: %w", err)

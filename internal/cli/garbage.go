@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// How much garbage a server may gather before it is collected, in per cent of what
+// How much garbage a process may gather before it is collected, in per cent of what
 // lives (docs/design/performance.md has what each costs).
 const (
+	// agentGarbage is for an agent, which is to be small.
+	agentGarbage = 50
 	// garbage is for a server at rest, and for a large one. Go's default is 100.
 	garbage = 75
 	// busyGarbage is for a server that collects all the time, as far as its heap

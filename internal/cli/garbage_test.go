@@ -3,6 +3,7 @@ package cli
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 )
@@ -32,10 +33,10 @@ func TestGarbageLimit(t *testing.T) {
 func TestGarbageIsTuned(t *testing.T) {
 	t.Cleanup(func() { debug.SetGCPercent(100) })
 	tuneGarbage()
-	limit := func() int {
-		was := debug.SetGCPercent(garbage)
-		debug.SetGCPercent(was)
-		return was
+	limit := func() uint64 {
+		now := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(now)
+		return now[0].Value.Uint64()
 	}
 	deadline := time.Now().Add(time.Minute)
 	for limit() != busyGarbage {

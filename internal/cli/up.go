@@ -26,9 +26,6 @@ const (
 	defaultPort = 6443
 	// defaultGrace is how long a node may be silent, as Kubernetes has it.
 	defaultGrace = 50 * time.Second
-	// agentGarbage is how much an agent may gather before it is collected, in per
-	// cent of what lives: an agent is to be small.
-	agentGarbage = 50
 	// maxSimulatedNodes is what the simulator has addresses for.
 	maxSimulatedNodes = 100_000
 )

@@ -8,6 +8,9 @@
 // decided counts at once, so that the next decision sees it, and is taken back
 // if the write fails.
 //
+// Place decides about pods that an API server of the same process is about to
+// store, so that those with one candidate node are stored bound.
+//
 // Which node suits is decided in core/place, and nowhere here. Pods that name
 // another scheduler are left alone, and so are pods with scheduling gates. A
 // pod's PodScheduled condition turns True by the binding itself.

@@ -85,14 +85,12 @@ func newQueue() *queue {
 
 // add makes a new pod due.
 func (q *queue) add(pod *corev1.Pod) *entry {
-	q.arrivals++
-	e := &entry{pod: pod, subject: place.ForPod(pod), arrival: q.arrivals}
-	q.entries[e.subject.Key] = e
+	e := q.hold(pod, place.ForPod(pod))
 	q.enter(e, due)
 	return e
 }
 
-// hold takes in a pod that is about to be stored with its node.
+// hold takes in a pod that is about to be stored with its node, or to become due.
 func (q *queue) hold(pod *corev1.Pod, subject *place.Subject) *entry {
 	q.arrivals++
 	e := &entry{pod: pod, subject: subject, arrival: q.arrivals}

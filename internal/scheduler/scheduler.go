@@ -125,8 +125,11 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		}
 	}
 	s.setRunning(true)
-	context.AfterFunc(ctx, func() { s.setRunning(false) })
 	var running sync.WaitGroup
+	running.Go(func() {
+		<-ctx.Done()
+		s.setRunning(false)
+	})
 	running.Go(func() { s.recorder.run(ctx) })
 	for range s.workers {
 		running.Go(func() { s.work(ctx) })

@@ -4,7 +4,8 @@
 // without a network, through Client, Informers and Writer.
 //
 // What the kinds are and how they behave is left to package kinds; controllers,
-// scheduler and agent only ever meet here through the API.
+// scheduler and agent only ever meet here through the API, but for the pods that the
+// scheduler places while they are stored (PlaceWith).
 package server
 
 import (

@@ -1,7 +1,6 @@
 package kinds_test
 
 import (
-	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,7 +87,7 @@ func TestPodsAreStoredBound(t *testing.T) {
 
 func get(t *testing.T, c *cluster, name string) *corev1.Pod {
 	t.Helper()
-	pod, err := c.CoreV1().Pods("default").Get(context.Background(), name, metav1.GetOptions{})
+	pod, err := c.CoreV1().Pods("default").Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,6 +135,9 @@ func (f *upFlags) run(in *invocation) error {
 	if os.Getenv("GOGC") == "" {
 		tuneGarbage()
 	}
+	if os.Getenv("GOMAXPROCS") == "" && len(f.etcdServers) == 0 {
+		spareProcessor()
+	}
 	return cluster.Run(ctx, cfg, func(c *cluster.Cluster) {
 		fmt.Fprintf(in.streams.Out, "garrison is ready at %s, kubeconfig %s\n", c.URL(), c.Kubeconfig())
 		trimLater()

@@ -98,7 +98,7 @@ func (s *Server) newHandler(g *gates) (*genericapiserver.GenericAPIServer, error
 	if err != nil {
 		return nil, err
 	}
-	if err := install(generic, s.served); err != nil {
+	if err := install(generic, config, s.served); err != nil {
 		return nil, err
 	}
 	serveOpenAPI(generic, config)
@@ -155,16 +155,6 @@ func newGenericConfig(g *gates) *genericapiserver.Config {
 
 	describe(config)
 	return config
-}
-
-// install serves the kinds, the legacy group under /api and the others under
-// /apis. The others go together, for the models of what they share.
-func install(server *genericapiserver.GenericAPIServer, served *kinds.Set) error {
-	groups := served.APIGroups()
-	if err := server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, groups[0]); err != nil {
-		return err
-	}
-	return server.InstallAPIGroups(groups[1:]...)
 }
 
 // bootstrapCheck is the name of the readiness check below.

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	genericapi "k8s.io/apiserver/pkg/endpoints"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/kube-openapi/pkg/builder3"
+	"k8s.io/kube-openapi/pkg/common"
+	openapiutil "k8s.io/kube-openapi/pkg/util"
+	"sigs.k8s.io/structured-merge-diff/v6/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
+	"sigs.k8s.io/structured-merge-diff/v6/value"
+)
+
+// typeConverter gives objects the types of the API's schemas, for managed fields, which
+// all writes compute. Objects that have a Go type it does not validate: decoding them
+// was that, and the walk was a twentieth of a write.
+type typeConverter struct {
+	managedfields.TypeConverter
+	kinds sync.Map // of schema.GroupVersionKind: kindType
+}
+
+// kindType is the type of a kind.
+type kindType struct {
+	schema *schema.Schema
+	ref    schema.TypeRef
+}
+
+// newTypeConverter returns a type converter for the kinds of the groups.
+func newTypeConverter(config *common.OpenAPIV3Config, groups []*genericapiserver.APIGroupInfo) (managedfields.TypeConverter, error) {
+	names, err := modelNames(groups)
+	if err != nil {
+		return nil, err
+	}
+	models, err := builder3.BuildOpenAPIDefinitionsForResources(config, names...)
+	if err != nil {
+		return nil, err
+	}
+	validating, err := managedfields.NewTypeConverter(models, false)
+	return &typeConverter{TypeConverter: validating}, err
+}
+
+// modelNames are the names of the schemas of all resources.
+func modelNames(groups []*genericapiserver.APIGroupInfo) ([]string, error) {
+	var names []string
+	for _, group := range groups {
+		for _, gv := range group.PrioritizedVersions {
+			for _, storage := range group.VersionedResourcesStorageMap[gv.Version] {
+				kind, err := genericapi.GetResourceKind(gv, storage, group.Scheme)
+				if err != nil {
+					return nil, err
+				}
+				obj, err := group.Scheme.New(kind)
+				if err != nil {
+					return nil, err
+				}
+				names = append(names, openapiutil.GetCanonicalTypeName(obj))
+			}
+		}
+	}
+	return names, nil
+}
+
+// ObjectToTyped validates obj if it has no Go type or is not allowed duplicates, which
+// is so for what a client applies. Of another that is left to comparing it.
+func (c *typeConverter) ObjectToTyped(obj runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
+	if _, untyped := obj.(runtime.Unstructured); untyped || !slices.Contains(options, typed.AllowDuplicates) {
+		return c.TypeConverter.ObjectToTyped(obj, options...)
+	}
+	growStack() // comparing goes down to the last field
+	kind := obj.GetObjectKind().GroupVersionKind()
+	held, ok := c.kinds.Load(kind)
+	if !ok { // the first of its kind
+		checked, err := c.TypeConverter.ObjectToTyped(obj, options...)
+		if err == nil {
+			c.kinds.Store(kind, kindType{checked.Schema(), checked.TypeRef()})
+		}
+		return checked, err
+	}
+	v, err := value.NewValueReflect(obj)
+	if err != nil {
+		return nil, err
+	}
+	t := held.(kindType)
+	//lint:ignore SA1019 it is deprecated for its danger, and validating costs what it did
+	return typed.AsTypedUnvalidated(v, t.schema, t.ref), nil
+}

@@ -34,22 +34,28 @@ func filters(handler http.Handler, c *genericapiserver.Config) http.Handler {
 	return genericapifilters.WithAuditInit(handler)
 }
 
-// stackRoom is how much of its stack a request needs at most times, in bytes.
-const stackRoom = 10 << 10
-
 // withStackRoom lets the goroutine of a request have the stack that it will need, at
 // once. By growing from its few kilobytes step by step, each time copied with ever
 // more frames, a request took a twentieth of its time.
 func withStackRoom(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		growStack()
+		growStack[requestRoom]()
 		handler.ServeHTTP(w, r)
 	})
 }
 
+// What is needed of a stack at most times, in bytes: to answer a request, and to compare
+// an object with another down to the last field.
+type (
+	requestRoom [10 << 10]byte
+	compareRoom [20 << 10]byte
+)
+
+// growStack lets the goroutine that calls it have a stack with so much room.
+//
 //go:noinline
-func growStack() {
-	var room [stackRoom]byte
+func growStack[Room any]() {
+	var room Room
 	runtime.KeepAlive(&room)
 }
 

@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
 
-// typeConverter gives objects the types of the API's schemas, for managed fields, which
-// all writes compute. Objects that have a Go type it does not validate: decoding them
-// was that, and the walk was a twentieth of a write.
+// typeConverter gives objects the types of the API's schemas, for the managed fields
+// that a request computes with every write. It does not validate objects of Go types:
+// to decode them was that, and to walk over all their fields a twentieth of a write.
 type typeConverter struct {
 	managedfields.TypeConverter
 	kinds sync.Map // of schema.GroupVersionKind: kindType
@@ -65,13 +65,14 @@ func modelNames(groups []*genericapiserver.APIGroupInfo) ([]string, error) {
 	return names, nil
 }
 
-// ObjectToTyped validates obj if it has no Go type or is not allowed duplicates, which
-// is so for what a client applies. Of another that is left to comparing it.
+// ObjectToTyped validates what has no Go type and what must not have an item twice,
+// such as an object that a client applies. What else can be wrong, such as an item
+// without its key, is found when objects are compared.
 func (c *typeConverter) ObjectToTyped(obj runtime.Object, options ...typed.ValidationOptions) (*typed.TypedValue, error) {
 	if _, untyped := obj.(runtime.Unstructured); untyped || !slices.Contains(options, typed.AllowDuplicates) {
 		return c.TypeConverter.ObjectToTyped(obj, options...)
 	}
-	growStack() // comparing goes down to the last field
+	growStack[compareRoom]() // of this goroutine, which nobody else can reach
 	kind := obj.GetObjectKind().GroupVersionKind()
 	held, ok := c.kinds.Load(kind)
 	if !ok { // the first of its kind

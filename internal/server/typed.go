@@ -31,7 +31,7 @@ type kindType struct {
 }
 
 // newTypeConverter returns a type converter for the kinds of the groups.
-func newTypeConverter(config *common.OpenAPIV3Config, groups []*genericapiserver.APIGroupInfo) (managedfields.TypeConverter, error) {
+func newTypeConverter(config *common.OpenAPIV3Config, groups []*genericapiserver.APIGroupInfo) (*typeConverter, error) {
 	names, err := modelNames(groups)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,10 @@ func newTypeConverter(config *common.OpenAPIV3Config, groups []*genericapiserver
 		return nil, err
 	}
 	validating, err := managedfields.NewTypeConverter(models, false)
-	return &typeConverter{TypeConverter: validating}, err
+	if err != nil {
+		return nil, err
+	}
+	return &typeConverter{TypeConverter: validating}, nil
 }
 
 // modelNames are the names of the schemas of all resources.

@@ -30,10 +30,9 @@ func TestFieldsAreManagedAsIfValidated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	validating := ours.(*typeConverter).TypeConverter
 	rapid.Check(t, func(t *rapid.T) {
 		kind := appsv1.SchemeGroupVersion.WithKind("DaemonSet")
-		got, want := newFieldWriter(t, ours, kind), newFieldWriter(t, validating, kind)
+		got, want := newFieldWriter(t, ours, kind), newFieldWriter(t, ours.TypeConverter, kind)
 		for range rapid.IntRange(1, 4).Draw(t, "writes") {
 			set, manager := daemonSet(t), rapid.SampledFrom([]string{"kubectl", "controller"}).Draw(t, "manager")
 			write := (*fieldWriter).update
